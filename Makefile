@@ -1,0 +1,30 @@
+# Two entries: `make run` (set up everything, run the study on the lab) and
+# `make test` (set up everything, run all tests). Both can be repeated.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: run test setup lint lock clean
+
+run: setup
+	@$(BIN)/echoaudit run personas/fashion.yaml $(ARGS)
+
+test: setup lint
+	@$(BIN)/pytest $(ARGS)
+
+setup:
+	@PYTHON="$(PYTHON)" ./configs/setup/setup.sh
+
+lint: setup
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+# Recomputes the pinned versions for every supported Python.
+lock: setup
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --all-extras --group dev \
+	  --no-emit-package echoaudit --no-emit-index-url --upgrade --no-annotate --no-header \
+	  -c configs/setup/limits.txt pyproject.toml -o configs/setup/constraints.txt
+
+clean:
+	rm -rf $(VENV) .cache build dist src/*.egg-info

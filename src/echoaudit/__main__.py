@@ -1,0 +1,5 @@
+"""``python -m echoaudit``."""
+
+from echoaudit.cli import main
+
+main()

@@ -1,0 +1,100 @@
+"""The command line: one module per command, imported only when it is called."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from echoaudit import __version__
+from echoaudit.errors import EchoauditError, ExitCode
+
+COMMANDS = {
+    "run": "Run a study: speak, capture, crawl, conclude, report; resumes.",
+    "replay": "Compute findings and report again from a recording.",
+    "report": "Write the report of a recording.",
+    "status": "Show how far a recording is.",
+    "verify": "Check that a recording's evidence is whole.",
+    "doctor": "Check what this machine has and needs.",
+    "lab": "The embedded lab: score a recording against its world.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, so that help is instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order a study meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"echoaudit.cli.{cmd_name}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+)
+@click.version_option(__version__, prog_name="echoaudit")
+@click.pass_context
+def group(context: click.Context) -> None:
+    """Audit ad tracking by smart speakers.
+
+    Speaks a persona's skills to an Echo, captures its traffic, crawls the web with the
+    persona's browser and reports who received what and what it changed.
+
+    \b
+    Exit codes: 0 done; 1 a check failed; 2 bad input; 3 this machine lacks something;
+    130 stopped by the user (the same command resumes).
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit; expected errors end in one line on standard error."""
+    try:
+        result: Any = group.main(
+            args=list(arguments) if arguments is not None else None, standalone_mode=False
+        )
+        sys.stdout.flush()
+    except click.ClickException as mistake:
+        context = getattr(mistake, "ctx", None)
+        hint = f" (see {context.command_path} --help)" if context is not None else ""
+        _fail(mistake.format_message() + hint, ExitCode.BAD_INPUT)
+    except EchoauditError as error:
+        _fail(str(error), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("stopped; the same command resumes", ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(ExitCode.OK)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        _fail(f"{(error.strerror or str(error)).lower()}{where}", ExitCode.UNAVAILABLE)
+    sys.exit(result if isinstance(result, int) else ExitCode.OK)
+
+
+def _fail(message: str, code: ExitCode) -> NoReturn:
+    click.secho(
+        f"echoaudit: {' '.join(message.split())}", err=True, fg="red" if sys.stderr.isatty() else None
+    )
+    sys.exit(code)

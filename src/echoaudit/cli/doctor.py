@@ -1,0 +1,165 @@
+"""``echoaudit doctor``: what this machine has and needs."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from echoaudit.cli import options
+from echoaudit.errors import EchoauditError, ExitCode
+
+if TYPE_CHECKING:
+    from echoaudit.study.models import Config
+
+EXTRAS = {
+    "voice": ("pyaudio", "gtts", "soundfile", "moonshine_voice"),
+    "gateway": ("mitmproxy", "cryptography"),
+    "web": ("selenium", "websocket"),
+}
+LAB_EXTRA = ("hypercorn", "starlette", "httpx", "pymicro_wakeword", "pocketsphinx")
+SPACE_NEEDED = 2 * 1024**3
+MARKS = {"ok": "ok", "warn": "warn", "fail": "FAIL", "not here": "-"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: its state, what was found, and the command that mends it."""
+
+    name: str
+    state: str
+    message: str
+    fix: str | None = None
+
+
+@click.command("doctor", short_help="Check what this machine has and needs.")
+@click.argument("names", nargs=-1, metavar="[CHECK]...")
+@options.config
+@options.as_json
+def command(
+    names: tuple[str, ...], config_path: Path, settings: tuple[str, ...], as_json: bool
+) -> int:
+    """Check what the configuration needs; each fault comes with the command that mends it.
+
+    Name CHECKs to see only those. Exit code 3 when one fails.
+    """
+    from echoaudit.study import load_config
+
+    config = load_config(config_path, options.parse_settings(settings))
+    checks = [
+        check
+        for check in _all(config)
+        if not names or any(check.name.startswith(name) for name in names)
+    ]
+    width = max((len(check.name) for check in checks), default=0)
+    lines = [line for check in checks for line in _lines(check, width)]
+    failed = sum(check.state == "fail" for check in checks)
+    lines.append(f"{config.config}: {failed} failed" if failed else f"{config.config}: ready")
+    options.show(as_json, [asdict(check) for check in checks], lines)
+    return ExitCode.UNAVAILABLE if failed else ExitCode.OK
+
+
+def _lines(check: Check, width: int) -> Iterator[str]:
+    yield f"{MARKS[check.state]:<5} {check.name:<{width}}  {check.message}"
+    if check.fix and check.state in ("warn", "fail"):
+        yield f"{'':<5} {'':<{width}}  fix: {check.fix}"
+
+
+def _all(config: Config) -> Iterator[Check]:
+    groups: list[tuple[str, Callable[[Config], Iterable[Check]]]] = [
+        ("extras", _extras),
+        ("disk", _disk),
+        ("browser", _browser),
+        ("voice", _voice),
+    ]
+    if config.lab is not None:
+        groups.append(("lab", _lab))
+    else:
+        groups += [("gateway", _gateway), ("sound", _sound), ("accounts", _accounts)]
+    for name, look in groups:
+        try:
+            yield from look(config)
+        except EchoauditError as error:
+            yield Check(name, "fail", error.args[0])
+        except Exception as error:  # noqa: BLE001 - a check that crashes is itself a finding
+            yield Check(name, "fail", f"the check itself failed: {type(error).__name__}: {error}")
+
+
+def _extras(config: Config) -> Iterator[Check]:
+    wanted = dict(EXTRAS)
+    if config.lab is not None:
+        wanted["lab"] = LAB_EXTRA
+    for extra, modules in wanted.items():
+        missing = [name for name in modules if importlib.util.find_spec(name) is None]
+        if missing:
+            fix = f"pip install 'echoaudit[{extra}]'"
+            yield Check(f"extra-{extra}", "fail", f"missing: {', '.join(missing)}", fix)
+        else:
+            yield Check(f"extra-{extra}", "ok", ", ".join(modules))
+
+
+def _disk(config: Config) -> Iterator[Check]:
+    folder = config.folders.recordings.resolve()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    state = "ok" if free > SPACE_NEEDED else "warn"
+    message = f"{free / 1024**3:.1f} GiB free for {config.folders.recordings}"
+    yield Check("disk", state, message, "free some space or set folders.recordings")
+
+
+def _browser(config: Config) -> Iterator[Check]:
+    from echoaudit.instruments.browser import check
+
+    yield from (Check(*found) for found in check(config.browser))
+
+
+def _voice(config: Config) -> Iterator[Check]:
+    from echoaudit.instruments import voices
+
+    voices.check(config.speaker)
+    yield Check("voice", "ok", f"{config.speaker.engine} speaks")
+
+
+def _sound(config: Config) -> Iterator[Check]:
+    from echoaudit.instruments import microphone, speaker
+
+    for account in config.devices or ("account",):
+        speaker.check(config.speaker, account)
+        microphone.check(config.microphone, account)
+        yield Check(f"sound-{account}", "ok", "loudspeaker and microphone are there")
+
+
+def _gateway(config: Config) -> Iterator[Check]:
+    from echoaudit.instruments.gateway import check
+
+    yield from (Check(*found) for found in check(config.gateway))
+
+
+def _accounts(config: Config) -> Iterator[Check]:
+    if not config.devices:
+        fix = "list each account's speaker under devices: in the configuration"
+        yield Check("devices", "fail", "no speaker is named", fix)
+    else:
+        yield Check("devices", "ok", f"{len(config.devices)} speakers named")
+    if config.sign_in is None:
+        yield Check("sign-in", "warn", "accounts' browsers will not be signed in", "set sign_in:")
+    elif not config.sign_in.secrets.is_file():
+        fix = "write it: {account: {username, password}}, chmod 600"
+        yield Check("sign-in", "fail", f"{config.sign_in.secrets} is missing", fix)
+    elif config.sign_in.secrets.stat().st_mode & 0o077:
+        fix = f"chmod 600 {config.sign_in.secrets}"
+        yield Check("sign-in", "fail", f"{config.sign_in.secrets} can be read by others", fix)
+    else:
+        yield Check("sign-in", "ok", f"secrets in {config.sign_in.secrets}")
+
+
+def _lab(config: Config) -> Iterator[Check]:
+    from echoaudit import lab
+
+    yield from (Check(*found) for found in lab.check(config))

@@ -1,0 +1,92 @@
+"""Options that several commands share, and how results are printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from echoaudit.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from echoaudit.findings import Findings
+
+    Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+DEFAULT_CONFIG = Path("configs/lab.yaml")
+
+
+def config(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--config`` and ``--set``."""
+    for option in (
+        click.option(
+            "--set", "settings", multiple=True, metavar="KEY=VALUE",
+            help="Override one setting, such as speaker.gain=0.5; can be repeated.",
+        ),
+        click.option(
+            "--config", "config_path", type=click.Path(path_type=Path), default=DEFAULT_CONFIG,
+            show_default=True, help="Where and how to run.",
+        ),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+recording: Decorator = click.argument(
+    "folder", metavar="RECORDING", type=click.Path(path_type=Path)
+)
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, str]:
+    """Split ``KEY=VALUE`` words.
+
+    Raises:
+        BadInput: when a word has no ``=``.
+    """
+    pairs = {}
+    for setting in settings:
+        key, sign, value = setting.partition("=")
+        if not sign or not key:
+            raise BadInput(
+                f"found {setting!r}; allowed: KEY=VALUE; example: --set speaker.gain=0.5",
+                file="--set",
+            )
+        pairs[key] = value
+    return pairs
+
+
+def show(as_json: bool, value: Any, lines: Iterable[str]) -> None:
+    """Print ``value`` as JSON, or ``lines`` for people."""
+    if as_json:
+        click.echo(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))
+    else:
+        for line in lines:
+            click.echo(plain(line))
+
+
+def plain(text: str) -> str:
+    """Replace control characters: names from the network must not steer the terminal."""
+    return "".join(c if c.isprintable() or c == " " else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def show_verdicts(as_json: bool, found: Findings, folder: Path, report: Path | None) -> None:
+    """Print each conclusion's sentence, warnings, and where everything is."""
+    value = {
+        "conclusions": [conclusion.to_json() for conclusion in found.conclusions],
+        "warnings": list(found.warnings),
+        "recording": str(folder),
+        "report": str(report) if report else None,
+    }
+    lines = [f"{conclusion.state.upper()}: {conclusion.sentence}" for conclusion in found.conclusions]
+    lines += [f"NOTE: {warning}" for warning in found.warnings]
+    if report:
+        lines.append(f"report:    {report}")
+    lines.append(f"recording: {folder}")
+    lines.append(f"next:      echoaudit verify {folder}; echoaudit replay --check {folder}")
+    show(as_json, value, lines)

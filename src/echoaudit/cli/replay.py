@@ -1,0 +1,41 @@
+"""``echoaudit replay``: findings and report again, from the evidence alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from echoaudit.cli import options
+from echoaudit.errors import ExitCode
+
+
+@click.command("replay", short_help="Compute findings and report again.")
+@options.recording
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 when the findings differ.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The report's file."
+)
+@options.as_json
+def command(folder: Path, check: bool, output: Path | None, as_json: bool) -> int:
+    """Compute the findings and the report of RECORDING again.
+
+    The same recording gives the same bytes on every machine.
+    """
+    from echoaudit import findings
+    from echoaudit.recording import Recording
+
+    recording = Recording.open(folder)
+    if check:
+        differences = findings.check(recording)
+        lines = [str(difference) for difference in differences]
+        lines.append(
+            f"{folder}: {len(differences)} differences" if differences
+            else f"{folder}: the findings follow from the evidence"
+        )  # fmt: skip
+        options.show(as_json, {"differences": lines[:-1]}, lines)
+        return ExitCode.DIFFERENT if differences else ExitCode.OK
+    report = output or Path("reports") / f"{folder.resolve().name}.html"
+    found = findings.replay(recording, report)
+    options.show_verdicts(as_json, found, folder, report)
+    return ExitCode.OK

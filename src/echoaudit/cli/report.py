@@ -1,0 +1,28 @@
+"""``echoaudit report``: the page that people read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from echoaudit.cli import options
+from echoaudit.errors import ExitCode
+
+
+@click.command("report", short_help="Write the report of a recording.")
+@options.recording
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The report's file.")
+def command(folder: Path, output: Path | None) -> int:
+    """Write the HTML report of RECORDING and print its path.
+
+    The report is computed from the evidence; findings stored in the recording are left alone.
+    """
+    from echoaudit import findings
+    from echoaudit.recording import Recording
+
+    report = output or Path("reports") / f"{folder.resolve().name}.html"
+    recording = Recording.open(folder)
+    findings.write_report(recording, findings.compute(recording), report)
+    click.echo(report)
+    return ExitCode.OK

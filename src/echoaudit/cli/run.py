@@ -1,0 +1,191 @@
+"""``echoaudit run``: the main job."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from echoaudit.cli import options
+from echoaudit.errors import BadInput, ExitCode
+
+if TYPE_CHECKING:
+    from echoaudit.recording import Recording
+    from echoaudit.runner import Runner
+    from echoaudit.study import LoadedStudy
+    from echoaudit.study.models import Config
+    from echoaudit.study.plan import Plan
+
+
+@click.command("run", short_help="Run a study; the same command resumes.")
+@click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PERSONA..."
+)
+@options.config
+@click.option("--world", metavar="WORLD", help="The lab's world: a name or a file.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and write nothing.")
+@click.option("--into", type=click.Path(path_type=Path), help="Folder of the recording.")
+@click.option("--new", is_flag=True, help="Start afresh even when an unfinished run could resume.")
+@options.as_json
+def command(
+    paths: tuple[Path, ...],
+    config_path: Path,
+    settings: tuple[str, ...],
+    world: str | None,
+    dry_run: bool,
+    into: Path | None,
+    new: bool,
+    as_json: bool,
+) -> int:
+    """Run PERSONA files, folders of them, or a study file.
+
+    A persona brings the control it names along. Without --config the study runs on the embedded
+    lab. A run that was stopped or killed goes on where it was when the same command is given.
+    """
+    from echoaudit import lab
+    from echoaudit.study import load_config, load_study, merge
+    from echoaudit.study.plan import describe, plan
+
+    overrides = options.parse_settings(settings)
+    if world is not None:
+        overrides["lab.world"] = world
+    written = load_config(config_path, overrides)
+    study = load_study(paths, written)
+    folder = _folder(study, written, into, new)
+    private = folder.parent / ".private" / folder.name
+    config = written
+    if written.lab is not None:
+        config = merge(written, lab.overlay(study, written, private / "lab"))
+    steps = plan(study, config)
+    if dry_run:
+        options.show(as_json, steps.to_json(), describe(steps))
+        return ExitCode.OK
+    if written.lab is None:
+        return _record(study, written, config, steps, folder, private, as_json)
+    if not lab.inside():
+        lab.enter(_same_command(folder))
+    with lab.boot(study, written, private / "lab"):
+        return _record(study, written, config, steps, folder, private, as_json)
+
+
+def _same_command(folder: Path) -> list[str]:
+    arguments = [a for a in sys.argv[1:] if a != "--new"]
+    if "--into" not in " ".join(arguments):
+        arguments += ["--into", str(folder)]
+    return [sys.executable, "-m", "echoaudit", *arguments]
+
+
+def _folder(study: LoadedStudy, config: Config, into: Path | None, new: bool) -> Path:
+    """The recording's folder: the one named, an unfinished one of this very run, or a new one."""
+    from datetime import UTC, datetime
+
+    from echoaudit.recording import Recording
+
+    if into is not None:
+        return into
+    root = config.folders.recordings
+    if not new and root.is_dir():
+        for folder in sorted(root.iterdir(), reverse=True):
+            if not (folder / "recording.json").is_file():
+                continue
+            recording = Recording.open(folder)
+            if not recording.sealed and _same_run(recording, study, config):
+                return folder
+    return root / f"{study.name}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+
+
+def _same_run(recording: Recording, study: LoadedStudy, config: Config) -> bool:
+    same_study = recording.study_hash == study.hash
+    return same_study and recording.info.get("config") == _portable(config)
+
+
+def _portable(config: Config) -> dict[str, Any]:
+    """The configuration as plain values, with paths relative to the working directory."""
+    import os
+
+    def relative(value: Any) -> Any:
+        if isinstance(value, Path):
+            return os.path.relpath(value)
+        if isinstance(value, dict):
+            return {key: relative(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [relative(item) for item in value]
+        return value
+
+    plain = relative(config.model_dump(mode="python"))
+    assert isinstance(plain, dict)
+    return plain
+
+
+def _record(
+    study: LoadedStudy,
+    written: Config,
+    config: Config,
+    steps: Plan,
+    folder: Path,
+    private: Path,
+    as_json: bool,
+) -> int:
+    from echoaudit.recording import Recording
+    from echoaudit.runner import Rooms, Runner, progress_for
+    from echoaudit.runner.tools import tools
+
+    if (folder / "recording.json").exists():
+        recording = Recording.resume(folder)
+        if not recording.sealed and not _same_run(recording, study, written):
+            raise BadInput(
+                "holds the recording of another study or configuration; name another folder "
+                "with --into, or repeat the command it was begun with",
+                file=folder,
+            )
+    else:
+        recording = Recording.create(
+            folder,
+            study_files=study.files,
+            study_hash=study.hash,
+            study=study.to_json(),
+            config=_portable(written),
+            plan=steps.to_json(),
+            tools=tools(),
+        )
+    done = len(recording.finished)
+    total = sum(len(track.steps) for wave in steps.waves for track in wave.tracks)
+    profiles = config.folders.profiles or private / "profiles"
+    with ExitStack() as stack:
+        stack.callback(recording.close)
+        if not recording.sealed:
+            progress = stack.enter_context(progress_for(total, done))
+            progress.note(f"recording {folder}, {total} steps, {done} done")
+            runner = Runner(config, steps, recording, Rooms(profiles, private / "state"), progress)
+            _stop_on_signal(runner)
+            runner.run()
+            recording.seal()
+    return _conclude(folder, config, as_json)
+
+
+def _stop_on_signal(runner: Runner) -> None:
+    """First Ctrl-C ends after the steps that are running, the second ends at once."""
+
+    def stop(number: int, frame: object) -> None:
+        click.echo("stopping after the steps that are running; again to stop at once", err=True)
+        runner.stop()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _conclude(folder: Path, config: Config, as_json: bool) -> int:
+    from echoaudit import findings
+    from echoaudit.recording import Recording
+
+    recording = Recording.open(folder)
+    report = config.folders.reports / f"{folder.name}.html"
+    found = findings.replay(recording, report)
+    options.show_verdicts(as_json, found, folder, report)
+    return ExitCode.OK

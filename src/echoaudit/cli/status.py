@@ -1,0 +1,52 @@
+"""``echoaudit status``: how far a recording is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from echoaudit.cli import options
+from echoaudit.errors import ExitCode
+
+
+@click.command("status", short_help="Show how far a recording is.")
+@options.recording
+@options.as_json
+def command(folder: Path, as_json: bool) -> int:
+    """Show the steps planned, finished and interrupted in RECORDING, and what to do next."""
+    from echoaudit.recording import Recording
+
+    recording = Recording.open(folder)
+    events = list(recording.events())
+    planned = recording.planned
+    finished = Counter(step.kind for step in recording.steps())
+    interrupted = sum(event.event == "step-interrupted" for event in events)
+    state = "sealed" if recording.sealed else "running" if recording.locked else "unfinished"
+    next_command = {
+        "sealed": f"echoaudit report {folder}",
+        "running": f"echoaudit status {folder}",
+        "unfinished": "the command it was begun with; it resumes",
+    }[state]
+    value = {
+        "recording": str(folder),
+        "state": state,
+        "planned": len(planned),
+        "finished": dict(sorted(finished.items())),
+        "interrupted": interrupted,
+        "last_event": events[-1].time,
+        "next": next_command,
+    }
+    last = datetime.fromtimestamp(events[-1].time, UTC)
+    lines = [
+        f"{folder}: {state}",
+        f"  finished     {sum(finished.values())} of {len(planned)} steps"
+        + "".join(f", {count} {kind}" for kind, count in sorted(finished.items())),
+        f"  interrupted  {interrupted} (kept under interrupted/, done again)",
+        f"  last event   {last:%Y-%m-%d %H:%M:%S} UTC, {events[-1].event}",
+        f"  next         {next_command}",
+    ]
+    options.show(as_json, value, lines)
+    return ExitCode.OK

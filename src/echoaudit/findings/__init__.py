@@ -1,0 +1,135 @@
+"""Replay: the facts, conclusions and report of a recording, computed from its evidence alone.
+
+The same recording gives the same bytes on every machine: nothing here knows the time, the machine
+or where the recording lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from echoaudit import __version__
+from echoaudit.errors import BadInput
+from echoaudit.findings.compare import Difference, differences
+from echoaudit.findings.store import digest, read_folder, write_folder, write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from echoaudit.inference import Conclusion
+    from echoaudit.recording import Recording
+    from echoaudit.study.models import Claim
+
+__all__ = ["Difference", "Findings", "check", "compute", "replay", "write", "write_report"]
+
+FOLDER = "findings"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that follows from a recording."""
+
+    tables: Mapping[str, pd.DataFrame]
+    """One per outcome, and ``steps`` and ``delivery``: what was planned and what became of it."""
+    conclusions: tuple[Conclusion, ...]
+    provenance: Mapping[str, Any]
+    """The recording's hashes and the tables': what the findings rest on, and what they are."""
+    warnings: tuple[str, ...]
+    """What a reader must know before believing anything, worst first."""
+
+
+def compute(recording: Recording) -> Findings:
+    """Derive all tables and judge all claims of the recording's study.
+
+    Raises:
+        BadInput: the recording's study or evidence is not in the documented form.
+        Damaged: evidence is missing or changed.
+    """
+    from echoaudit import outcomes
+    from echoaudit.findings.steps import delivery_table, steps_table
+    from echoaudit.inference import conclude_all
+    from echoaudit.report import warnings
+
+    tables = {name: outcomes.load(name).derive(recording) for name in outcomes.OUTCOMES}
+    tables["steps"] = steps_table(recording)
+    tables["delivery"] = delivery_table(tables["steps"], tables["utterances"])
+    conclusions = tuple(conclude_all(_claims(recording.study), tables))
+    return Findings(
+        tables, conclusions, _provenance(recording, tables), warnings(tables, conclusions)
+    )
+
+
+def _claims(study: Any) -> list[Claim]:
+    from pydantic import TypeAdapter, ValidationError
+
+    from echoaudit.study.models import Claim
+
+    stated = study.get("claims", []) if isinstance(study, dict) else []
+    try:
+        return TypeAdapter(list[Claim]).validate_python(stated)
+    except ValidationError as error:
+        raise BadInput(f"study.json has unusable claims: {error.errors()[0]['msg']}") from error
+
+
+def _provenance(recording: Recording, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    return {
+        "analysis": {"name": "echoaudit", "version": __version__},
+        "recording": {
+            "format": recording.info["format"],
+            "journal_head": recording.head,
+            "sealed": recording.sealed,
+            "study_hash": recording.study_hash,
+        },
+        "tables": {
+            name: {"rows": len(table), "sha256": digest(table)}
+            for name, table in sorted(tables.items())
+        },
+    }
+
+
+def write(recording_folder: Path, findings: Findings) -> Path:
+    """Write the findings into the recording's ``findings`` folder, whole or not at all.
+
+    Findings are no evidence: earlier ones are replaced. Returns the folder.
+    """
+    documents = {
+        "conclusions.json": [conclusion.to_json() for conclusion in findings.conclusions],
+        "findings.json": {**findings.provenance, "warnings": list(findings.warnings)},
+    }
+    return write_folder(recording_folder / FOLDER, findings.tables, documents)
+
+
+def check(recording: Recording) -> list[Difference]:
+    """Compute the findings again and compare them with those in the recording.
+
+    Empty when the recording's findings follow from its evidence, to the last digit.
+    """
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="echoaudit-") as scratch:
+        again = write(Path(scratch), compute(recording))
+        return differences(read_folder(recording.folder / FOLDER), read_folder(again))
+
+
+def write_report(recording: Recording, findings: Findings, report: Path) -> None:
+    """Write the report of a recording's findings to a file, whole or not at all."""
+    from echoaudit.report import render
+
+    page = render(
+        {**recording.info, "study": recording.study},
+        findings.tables,
+        findings.conclusions,
+        findings.provenance,
+    )
+    write_text(report, page)
+
+
+def replay(recording: Recording, report: Path) -> Findings:
+    """Compute findings and report from the evidence and write both."""
+    findings = compute(recording)
+    write(recording.folder, findings)
+    write_report(recording, findings, report)
+    return findings

@@ -1,0 +1,114 @@
+"""What was planned and what became of it: the coverage of a recording, as two tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from echoaudit.errors import BadInput
+from echoaudit.outcomes.schema import Column, Schema
+
+if TYPE_CHECKING:
+    from echoaudit.recording import Recording, StepEvidence
+
+STEPS = Schema(
+    "steps",
+    "Every planned step and how it ended.",
+    (
+        Column("step", "string", "the step's id and folder"),
+        Column("kind", "string", "sign-in, visit, session or idle"),
+        Column("account", "string", "who"),
+        Column("persona", "string", "the account's persona"),
+        Column("skill", "string", "a session's skill"),
+        Column("phase", "string", "a visit's phase: before or after the sessions"),
+        Column("round", "int", "a visit's round within its phase"),
+        Column("site", "string", "a visit's site"),
+        Column("state", "string", "complete, missing, or a visit's timeout, blocked, failed"),
+        Column("reason", "string", "why a visit is not complete"),
+        Column("started", "float", "when it began", "s since 1970"),
+        Column("ended", "float", "when it ended", "s since 1970"),
+        Column("packets", "int", "packets captured", "packets"),
+        Column("dropped", "int", "packets that the capture lost", "packets"),
+    ),
+)
+DELIVERY = Schema(
+    "delivery",
+    "What each account was meant to hear and visit, and what it did.",
+    (
+        Column("account", "string", "who"),
+        Column("persona", "string", "the account's persona"),
+        Column("utterances_planned", "int", "sentences said to the speaker"),
+        Column("utterances_delivered", "int", "sentences that the speaker answered"),
+        Column("visits_planned", "int", "page loads planned"),
+        Column("visits_complete", "int", "page loads that ended as they should"),
+    ),
+)
+
+
+def steps_table(recording: Recording) -> pd.DataFrame:
+    """One row per planned step."""
+    finished = {step.id: step for step in recording.steps()}
+    return STEPS.conform([_row(plan, finished.get(plan["id"])) for plan in _planned(recording)])
+
+
+def _planned(recording: Recording) -> Iterator[Mapping[str, Any]]:
+    for wave in recording.plan["waves"]:
+        for track in wave["tracks"]:
+            yield from track["steps"]
+
+
+def _row(planned: Mapping[str, Any], step: StepEvidence | None) -> dict[str, Any]:
+    known = {name: planned.get(name) for name in ("kind", "account", "persona", "skill")}
+    place = {name: planned.get(name) for name in ("phase", "round", "site")}
+    return {"step": planned["id"], **known, **place, **_outcome(step)}
+
+
+def _outcome(step: StepEvidence | None) -> dict[str, Any]:
+    outcome: dict[str, Any] = dict.fromkeys(("reason", "started", "ended", "packets", "dropped"))
+    if step is None:
+        return {**outcome, "state": "missing"}
+    record = _object(step, "session.json") | _object(step, "visit.json")
+    capture = _object(step, "capture.json")
+    return {
+        "state": record.get("state") or "complete",
+        "reason": record.get("reason"),
+        "started": record.get("started"),
+        "ended": record.get("ended"),
+        "packets": capture.get("captured"),
+        "dropped": capture.get("dropped"),
+    }
+
+
+def _object(step: StepEvidence, name: str) -> dict[str, Any]:
+    """A JSON object of a step; empty when the step left no such file."""
+    if not step.has(name):
+        return {}
+    value = step.json(name)
+    if not isinstance(value, dict):
+        raise BadInput(f"is {type(value).__name__}, not an object", file=step.path(name))
+    return value
+
+
+def delivery_table(steps: pd.DataFrame, utterances: pd.DataFrame) -> pd.DataFrame:
+    """One row per account. A sentence said again counts once, as delivered if any attempt was."""
+    rows = []
+    asked = utterances[utterances["purpose"] != "stop"]
+    sentences = asked.groupby(["account", "session", "purpose", "text"], as_index=False)[
+        "delivered"
+    ].max()
+    for (account, persona), own in steps.groupby(["account", "persona"], sort=True):
+        said = sentences[sentences["account"] == account]
+        visits = own[own["kind"] == "visit"]
+        rows.append(
+            {
+                "account": account,
+                "persona": persona,
+                "utterances_planned": len(said),
+                "utterances_delivered": int(said["delivered"].fillna(False).sum()),
+                "visits_planned": len(visits),
+                "visits_complete": int((visits["state"] == "complete").sum()),
+            }
+        )
+    return DELIVERY.conform(rows)

@@ -1,0 +1,117 @@
+"""Findings on disk: Parquet tables and canonical JSON, the same bytes for the same values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from echoaudit.recording import canonical
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+READABLE = 0o644
+"""Findings and reports hold no secrets; the folder around them decides who sees them."""
+
+
+def digest(table: pd.DataFrame) -> str:
+    """SHA-256 of a table's columns and rows as JSON lines.
+
+    Of the values, not of the file: another version of the Parquet library writes other bytes.
+    """
+    total = hashlib.sha256()
+    for row in _rows(table):
+        total.update(json.dumps(row, separators=(",", ":")).encode() + b"\n")
+    return total.hexdigest()
+
+
+def _rows(table: pd.DataFrame) -> Iterator[list[Any]]:
+    yield list(table.columns)
+    columns = [_plain(table[name]) for name in table.columns]
+    yield from map(list, zip(*columns, strict=True))
+
+
+def _plain(column: pd.Series[Any]) -> list[Any]:
+    values = column.astype(object)
+    return [value if known else None for value, known in zip(values, values.notna(), strict=True)]
+
+
+def write_folder(
+    folder: Path, tables: Mapping[str, pd.DataFrame], documents: Mapping[str, Any]
+) -> Path:
+    """Replace a folder by one with these tables and JSON documents.
+
+    The new folder is complete before the old one goes; it is made beside the recording, as
+    nothing but findings may appear inside one.
+    """
+    home = folder.parent
+    new = Path(tempfile.mkdtemp(prefix=f".{home.name}.findings-", dir=home.parent))
+    try:
+        for name, table in sorted(tables.items()):
+            _write_table(new / f"{name}.parquet", table)
+        for name, value in documents.items():
+            _write_bytes(new / name, canonical(value) + b"\n")
+        _swap(new, folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return folder
+
+
+def _swap(new: Path, folder: Path) -> None:
+    """Put ``new`` where ``folder`` is; the old one ends up inside a name that the caller removes."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    if not folder.exists():
+        new.rename(folder)
+        return
+    old = new.with_name(new.name + ".old")
+    folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old)
+
+
+def _write_table(path: Path, table: pd.DataFrame) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # Metadata would name the versions of pandas and the Arrow schema, which differ by machine.
+    plain = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+    pq.write_table(plain, path, compression="zstd", store_schema=False)
+    path.chmod(READABLE)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_bytes(path, text.encode())
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(READABLE)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    """All files of a findings folder; empty when there is none. Links are not followed."""
+    if not folder.is_dir() or folder.is_symlink():
+        return {}
+    return {
+        path.name: path.read_bytes()
+        for path in sorted(folder.iterdir())
+        if path.is_file() and not path.is_symlink()
+    }

@@ -1,0 +1,86 @@
+"""Checks beside the test: does one account carry the result, do controls differ from each other?"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from echoaudit.inference import tests
+from echoaudit.inference.conclusion import SplitCheck
+from echoaudit.inference.scores import observations
+from echoaudit.inference.tests import Direction, Floats
+
+MIN_CONTROLS = 4
+"""Fewer controls cannot be split into two arms that have a variance."""
+SHOWN = 200
+LIMIT = 2.0
+"""The check fails when more than this many times alpha of the splits are rejected …"""
+LEAST_REJECTED = 3
+"""… and at least this many are: with few splits one alone exceeds alpha."""
+
+
+def leave_one_out(treated: Floats, controls: Floats) -> tuple[float, float] | None:
+    """Lowest and highest ratio of the arms' means when one account is left out."""
+    if len(treated) < 2 or len(controls) < 2:
+        return None
+    t_mean, c_mean = treated.mean(), controls.mean()
+    without_t = (treated.sum() - treated) / (len(treated) - 1) - c_mean
+    without_c = t_mean - (controls.sum() - controls) / (len(controls) - 1)
+    differences = np.concatenate([without_t, without_c])
+    return math.exp(differences.min()), math.exp(differences.max())
+
+
+def baseline(treated: Floats, controls: Floats) -> tuple[float | None, float | None]:
+    """Ratio of the arms before the treatment with its two-sided p; ``None`` without baseline."""
+    if np.isnan(treated).any() or np.isnan(controls).any() or len(treated) + len(controls) < 3:
+        return None, None
+    found = tests.t_test(treated, controls, "different")
+    return math.exp(found.difference), found.p
+
+
+def split_check(
+    controls: Floats, bids: pd.DataFrame, accounts: list[str], direction: Direction, alpha: float
+) -> SplitCheck | None:
+    """Repeat the analysis on every division of the controls into two halves.
+
+    ``accounts`` names the controls in the order of their scores; ``bids`` may hold others'. More than 20,000 divisions are sampled. ``None`` with fewer than ``MIN_CONTROLS`` controls.
+    """
+    if len(controls) < MIN_CONTROLS:
+        return None
+    labels = tests.labelings(len(controls), len(controls) // 2)
+    differences, p_values = tests.pooled_t_of(controls, labels, direction)
+    pooled = _pooled_p(bids, accounts, labels, direction)
+    rejected = int((p_values <= alpha).sum())
+    shown = np.linspace(0, len(labels) - 1, min(SHOWN, len(labels))).round().astype(int)
+    return SplitCheck(
+        splits=len(labels),
+        rejected=rejected,
+        pooled_rejected=int((pooled <= alpha).sum()),
+        ratios=tuple(float(r) for r in np.exp(np.sort(differences)[shown])),
+        passed=rejected < LEAST_REJECTED or rejected <= LIMIT * alpha * len(labels),
+    )
+
+
+def _pooled_p(
+    bids: pd.DataFrame, accounts: list[str], labels: Floats, direction: Direction
+) -> Floats:
+    """p of the Mann-Whitney test on pooled bids (normal approximation) for every labeling."""
+    after = observations(bids[bids["phase"] == "after"], "value")
+    after = after[after["account"].isin(accounts)]
+    ranks = stats.rankdata(after["value"].to_numpy())
+    index = pd.Categorical(after["account"], categories=accounts).codes.astype(np.int64)
+    sums = np.bincount(index, weights=ranks, minlength=len(accounts))
+    counts = np.bincount(index, minlength=len(accounts)).astype(float)
+    k = labels @ counts
+    m = len(ranks) - k
+    u = labels @ sums - k * (k + 1) / 2
+    ties = np.unique(ranks, return_counts=True)[1].astype(float)
+    n = max(len(ranks), 2)
+    variance = k * m / 12 * (n + 1 - (ties**3 - ties).sum() / (n * (n - 1)))
+    z = (u - k * m / 2) / np.sqrt(np.maximum(variance, 1e-12))
+    if direction == "different":
+        return np.asarray(2 * stats.norm.sf(np.abs(z)))
+    return np.asarray(stats.norm.sf(z if direction == "higher" else -z))

@@ -1,0 +1,241 @@
+"""Two-sample tests on account scores: label permutation, and t tests for small samples.
+
+Scores are on the log scale; every function takes the treated accounts' and the controls' scores.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.optimize import brentq
+
+Floats = NDArray[np.float64]
+Direction = Literal["higher", "lower", "different"]
+
+EXACT_LABELINGS = 20_000
+"""Up to this many ways to label the accounts, all of them are tried."""
+DRAWS = 9_999
+"""Random labelings tried when there are more."""
+SEED = 20_230
+"""Of the random labelings: the same recording always gives the same p."""
+UNEQUAL = 0.01
+"""The variances of the arms count as unequal when an F test gives a smaller p."""
+TOLERANCE = 1e-9
+"""Statistics closer than this are ties: rounding must not decide."""
+FLAT = TOLERANCE**2
+"""A variance of log scores below this is none."""
+
+
+@dataclass(frozen=True)
+class Permutation:
+    """Result of a label permutation test."""
+
+    p: float
+    labelings: int
+    exact: bool
+    smallest_p: float
+    """The smallest p that this number of accounts can give."""
+
+
+def smallest_p(treated: int, controls: int, direction: Direction) -> float:
+    """The smallest p that a permutation test of these numbers of accounts can give."""
+    labelings = math.comb(treated + controls, treated)
+    least = 1 / labelings if labelings <= EXACT_LABELINGS else 1 / (DRAWS + 1)
+    return min(1.0, least * (2 if direction == "different" else 1))
+
+
+def permutation_test(treated: Floats, controls: Floats, direction: Direction) -> Permutation:
+    """Test by relabelling accounts, with the studentised (Welch) difference of means.
+
+    All labelings when there are at most ``EXACT_LABELINGS``, else ``DRAWS`` random ones with
+    p = (1 + b) / (1 + R). The two-sided p is twice the smaller one-sided p. Studentising keeps
+    the test valid when the arms differ in spread only (Janssen 1997).
+    """
+    scores = np.concatenate([treated, controls])
+    n, k = len(scores), len(treated)
+    exact = math.comb(n, k) <= EXACT_LABELINGS
+    labels = labelings(n, k)
+    observed = _studentised(scores, _mask(np.arange(k)[None, :], n))[0]
+    statistics = _studentised(scores, labels)
+    extra = 0 if exact else 1
+    margin = TOLERANCE * max(1.0, abs(observed)) if math.isfinite(observed) else 0.0
+    high = int((statistics >= observed - margin).sum()) + extra
+    low = int((statistics <= observed + margin).sum()) + extra
+    total = len(labels) + extra
+    p = {"higher": high / total, "lower": low / total, "different": 2 * min(high, low) / total}
+    return Permutation(min(1.0, p[direction]), len(labels), exact, smallest_p(k, n - k, direction))
+
+
+def labelings(n: int, k: int) -> Floats:
+    """Ways to call ``k`` of ``n`` accounts treated, one a row of zeros and ones.
+
+    All of them when there are at most ``EXACT_LABELINGS``, else ``DRAWS`` random ones.
+    """
+    if math.comb(n, k) <= EXACT_LABELINGS:
+        return _mask(np.array(list(combinations(range(n), k)), dtype=np.intp), n)
+    keys = np.random.default_rng(SEED).random((DRAWS, n))
+    return _mask(np.argpartition(keys, k - 1, axis=1)[:, :k], n)
+
+
+def _mask(chosen: NDArray[np.intp], n: int) -> Floats:
+    mask = np.zeros((len(chosen), n))
+    np.put_along_axis(mask, chosen, 1.0, axis=1)
+    return mask
+
+
+def _studentised(scores: Floats, treated: Floats) -> Floats:
+    """Welch's t of every labeling (a row of ``treated``); pooled when an arm has one account."""
+    centred = scores - scores.mean()
+    k = treated.sum(axis=1)
+    m = len(scores) - k
+    sums, squares = treated @ centred, treated @ centred**2
+    mean_t, mean_c = sums / k, (centred.sum() - sums) / m
+    spread_t = np.maximum(squares - k * mean_t**2, 0)
+    spread_c = np.maximum((centred**2).sum() - squares - m * mean_c**2, 0)
+    if k[0] > 1 and m[0] > 1:
+        error = np.sqrt(spread_t / (k - 1) / k + spread_c / (m - 1) / m)
+    else:
+        error = np.sqrt((spread_t + spread_c) / (k + m - 2) * (1 / k + 1 / m))
+    difference = mean_t - mean_c
+    scale = max(float(np.abs(centred).max()), 1e-12)
+    difference = np.where(np.abs(difference) < TOLERANCE * scale, 0.0, difference)
+    # Without any spread inside the arms every difference is infinitely many errors wide.
+    flat = error < 1e-7 * scale
+    limit = np.where(difference == 0, 0.0, np.sign(difference) * np.inf)
+    return np.where(flat, limit, difference / np.where(flat, 1.0, error))
+
+
+@dataclass(frozen=True)
+class TTest:
+    """A t test with the interval that goes with it."""
+
+    name: Literal["pooled", "welch", "crawford-howell"]
+    difference: float
+    error: float
+    df: float
+    p: float
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Two-sided interval of the difference."""
+        half = float(stats.t.ppf((1 + confidence) / 2, self.df)) * self.error
+        return self.difference - half, self.difference + half
+
+
+def t_test(treated: Floats, controls: Floats, direction: Direction) -> TTest:
+    """Compare the arms' means by a t test.
+
+    Pooled variance; Welch's when both arms have three accounts and their variances look unequal.
+    One account against a sample is Crawford and Howell's (1998) test of a single case,
+    t = (x - mean) / (s * sqrt(1 + 1/m)) with m - 1 degrees of freedom, which the pooled formula
+    becomes. Raises ``ValueError`` when there are not enough accounts for any variance.
+    """
+    k, m = len(treated), len(controls)
+    if k + m < 3 or not k or not m:
+        raise ValueError("a t test needs three accounts, and one in each arm")
+    spread = _spread(treated), _spread(controls)
+    if variances_look_unequal(treated, controls):
+        parts = spread[0] / (k - 1) / k, spread[1] / (m - 1) / m
+        variance = sum(parts)
+        df = variance**2 / (parts[0] ** 2 / (k - 1) + parts[1] ** 2 / (m - 1))
+        name: Literal["pooled", "welch", "crawford-howell"] = "welch"
+    else:
+        df = k + m - 2
+        variance = sum(spread) / df * (1 / k + 1 / m)
+        name = "crawford-howell" if 1 in (k, m) else "pooled"
+    difference = float(treated.mean() - controls.mean())
+    return TTest(
+        name, difference, math.sqrt(variance), df, _tail(difference, variance, df, direction)
+    )
+
+
+def pooled_t_of(scores: Floats, labels: Floats, direction: Direction) -> tuple[Floats, Floats]:
+    """Difference of means and p of the pooled t test for every labeling of the same scores."""
+    centred = scores - scores.mean()
+    k = labels.sum(axis=1)
+    m = len(scores) - k
+    sums = labels @ centred
+    difference = sums / k + sums / m
+    spread = np.maximum((centred**2).sum() - sums**2 / k - sums**2 / m, FLAT)
+    df = len(scores) - 2
+    t = difference / np.sqrt(spread / df * (1 / k + 1 / m))
+    if direction == "different":
+        return difference, np.asarray(2 * stats.t.sf(np.abs(t), df))
+    return difference, np.asarray(stats.t.sf(t if direction == "higher" else -t, df))
+
+
+def _spread(scores: Floats) -> float:
+    return float(((scores - scores.mean()) ** 2).sum())
+
+
+def _tail(difference: float, variance: float, df: float, direction: Direction) -> float:
+    if variance < FLAT:
+        t = math.copysign(math.inf, difference) if abs(difference) > TOLERANCE else 0.0
+    else:
+        t = difference / math.sqrt(variance)
+    if direction == "different":
+        return float(2 * stats.t.sf(abs(t), df))
+    return float(stats.t.sf(t if direction == "higher" else -t, df))
+
+
+def variances_look_unequal(treated: Floats, controls: Floats) -> bool:
+    """Whether a two-sided F test finds the arms' variances different."""
+    k, m = len(treated), len(controls)
+    if k < 3 or m < 3:
+        return False
+    first, second = _spread(treated) / (k - 1), _spread(controls) / (m - 1)
+    if first < FLAT or second < FLAT:
+        return False
+    cumulative = float(stats.f.cdf(first / second, k - 1, m - 1))
+    return 2 * min(cumulative, 1 - cumulative) < UNEQUAL
+
+
+def power(difference: float, sd: float, treated: int, controls: int, alpha: float) -> float:
+    """Power of the one-sided pooled t test for a true difference, with account spread ``sd``."""
+    df = treated + controls - 2
+    if df < 1:
+        return 0.0
+    if sd <= 0:
+        return 1.0 if difference > 0 else alpha
+    shift = difference / (sd * math.sqrt(1 / treated + 1 / controls))
+    return float(stats.nct.sf(stats.t.isf(alpha, df), df, shift))
+
+
+def detectable(
+    sd: float, treated: int, controls: int, alpha: float, wanted: float = 0.8
+) -> float | None:
+    """The true difference that would be found with probability ``wanted``.
+
+    ``None`` when no difference of practical size would be.
+    """
+    if sd <= 0:
+        return 0.0
+    limit = 50 * sd
+    if power(limit, sd, treated, controls, alpha) < wanted:
+        return None
+    found = brentq(lambda d: power(d, sd, treated, controls, alpha) - wanted, 0, limit)
+    return float(found)
+
+
+def accounts_needed(difference: float, sd: float, alpha: float, wanted: float = 0.8) -> int | None:
+    """Treated accounts, with twice as many controls, that find a difference; ``None`` over 50."""
+    for treated in range(2, 51):
+        if power(difference, sd, treated, 2 * treated, alpha) >= wanted:
+            return treated
+    return None
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Holm's (1979) step-down correction of a family of p values, in the order given."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    corrected = [1.0] * len(p_values)
+    running = 0.0
+    for rank, i in enumerate(order):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[i]))
+        corrected[i] = running
+    return corrected

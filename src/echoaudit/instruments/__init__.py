@@ -1,0 +1,1 @@
+"""All that touches the world: speaker, microphone, gateway, browser."""

@@ -1,0 +1,128 @@
+"""The browser that carries an account's profile: visits, sign-in, and its own health check."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from echoaudit.errors import EchoauditError, Unavailable
+from echoaudit.instruments.browser.errors import BrowserCrashed
+from echoaudit.study.models import BrowserSettings, SignIn
+
+if TYPE_CHECKING:
+    from echoaudit.instruments.browser.session import Session
+    from echoaudit.instruments.browser.visit import Visit
+
+__all__ = ["Browser", "BrowserCrashed", "check"]
+
+Check = tuple[str, str, str, str | None]
+"""Name, state (ok, warn, fail, not here), what was found, and the fix."""
+
+
+class Browser:
+    """Chromium on one account's profile; a context manager.
+
+    ``profile`` is made when absent (0700) and keeps cookies from one use to the next. Raises
+    ``Unavailable`` when Chromium, its driver or Selenium is missing or odd, or when third-party
+    cookies are not as configured; ``BrowserCrashed`` when the browser goes away or hangs.
+    """
+
+    def __init__(
+        self, settings: BrowserSettings, profile: Path, *, extra_arguments: Sequence[str] = ()
+    ) -> None:
+        self._settings = settings
+        self._profile = profile.absolute()
+        self._extra = tuple(extra_arguments)
+        self._running: Session | None = None
+
+    def __enter__(self) -> Self:
+        self._start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def visit(self, url: str, folder: Path) -> Visit:
+        """Visit ``url``; page.har, bids.json, cookies.json and page.png go into ``folder``.
+
+        A site that fails, blocks or never ends is a result, not an error. A browser that a
+        previous page had left hung is replaced first.
+        """
+        from echoaudit.instruments.browser.visit import visit
+
+        return visit(self._session(), url, folder)
+
+    def sign_in(self, sign_in: SignIn, username: str, password: str) -> Visit:
+        """Sign the account in by the platform's form; nothing of it is written."""
+        from echoaudit.instruments.browser.signin import sign_in as fill_in
+
+        return fill_in(self._session(), sign_in, username, password)
+
+    def close(self) -> None:
+        """Save the profile and end the browser with all its processes."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.close()
+
+    def _session(self) -> Session:
+        if self._running is None:
+            raise RuntimeError("the browser is used outside its 'with' block")
+        if self._running.stuck:
+            self.close()
+            self._start()
+        return self._running
+
+    def _start(self) -> Session:
+        try:
+            from echoaudit.instruments.browser.probe import prove_cookie_setting
+            from echoaudit.instruments.browser.session import Session
+        except ImportError as error:
+            raise Unavailable(
+                f"the browser needs the package {error.name}", fix="pip install 'echoaudit[web]'"
+            ) from error
+        self._profile.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._running = Session(self._settings, self._profile, self._extra)
+        try:
+            prove_cookie_setting(self._running)
+        except BaseException:
+            self.close()
+            raise
+        return self._running
+
+
+def check(settings: BrowserSettings) -> list[Check]:
+    """What ``echoaudit doctor`` tells about the browser; starts it once on a passing profile."""
+    from tempfile import TemporaryDirectory
+
+    from echoaudit.instruments.browser import chromium
+
+    try:
+        found = chromium.find(settings)
+    except Unavailable as error:
+        return [("browser", "fail", error.message, error.fix)]
+    checks: list[Check] = [
+        ("browser", "ok", f"Chromium {found.version} at {found.binary}", None),
+        ("browser-driver", "ok", f"ChromeDriver {found.driver_version} at {found.driver}", None),
+    ]
+    with TemporaryDirectory(prefix="echoaudit-") as folder:
+        return [*checks, _start_check(settings, Path(folder))]
+
+
+def _start_check(settings: BrowserSettings, profile: Path) -> Check:
+    name = "browser-cookies"
+    try:
+        with Browser(settings, profile):
+            pass
+    except Unavailable as error:
+        return (name, "fail", error.message, error.fix)
+    except EchoauditError as error:
+        return (name, "fail", str(error), None)
+    proven = f"starts; third-party cookies: {settings.third_party_cookies}, proven"
+    return (name, "ok", proven, None)

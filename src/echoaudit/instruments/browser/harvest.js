@@ -1,0 +1,126 @@
+// Runs before any script of a page, in every frame. Finds each Prebid.js instance, whatever it is
+// called, and reports what its auctions do. Leaves nothing that a page would find by accident:
+// the only name it uses is random, not enumerable, and chosen anew for each browser.
+((NAME) => {
+  "use strict";
+  const report = window[NAME];
+  if (typeof report !== "function") return;
+  const instances = new Map();
+  const ATTEMPTS = 5;
+  const EVENTS = [
+    "auctionInit", "bidRequested", "bidResponse", "noBid", "bidTimeout", "bidderError",
+    "bidRejected", "bidWon", "adRenderSucceeded", "adRenderFailed", "auctionEnd",
+  ];
+
+  const send = (instance, event, data) => {
+    const message = { time: Date.now() / 1000, frame: location.href.slice(0, 300), instance, event };
+    try {
+      report(JSON.stringify({ ...message, data }));
+    } catch (error) {
+      report(JSON.stringify({ ...message, data: {}, lost: String(error).slice(0, 200) }));
+    }
+  };
+
+  const request = (bid) => ({
+    request: bid.bidId, auction: bid.auctionId, bidder: bid.bidder || bid.bidderCode,
+    slot: bid.adUnitCode, sizes: bid.sizes, timeout: bid.timeout,
+  });
+
+  const answer = (bid) => ({
+    request: bid.originalRequestId || bid.requestId, ad: bid.adId, auction: bid.auctionId,
+    bidder: bid.bidderCode || bid.bidder, adapter: bid.adapterCode, slot: bid.adUnitCode,
+    cpm: bid.cpm, currency: bid.currency, originalCpm: bid.originalCpm,
+    originalCurrency: bid.originalCurrency, width: bid.width, height: bid.height,
+    latency: bid.timeToRespond, creative: bid.creativeId, deal: bid.dealId,
+    domains: bid.meta && bid.meta.advertiserDomains, reason: bid.rejectionReason,
+    mediaType: bid.mediaType,
+  });
+
+  const digest = {
+    auctionInit: (auction) => ({ auction: auction.auctionId, timeout: auction.timeout }),
+    auctionEnd: (auction) => ({ auction: auction.auctionId }),
+    bidRequested: (bidder) => ({ bids: (bidder.bids || []).map(request) }),
+    bidTimeout: (bids) => ({ bids: Array.from(bids || []).map(request) }),
+    bidderError: ({ bidderRequest, error }) => ({
+      bids: ((bidderRequest || {}).bids || []).map(request),
+      reason: [error && error.reason, error && error.statusText].find((x) => typeof x === "string"),
+    }),
+    noBid: request,
+    bidResponse: answer,
+    bidRejected: answer,
+    bidWon: answer,
+    adRenderSucceeded: ({ bid, adId }) => (bid ? answer(bid) : { ad: adId }),
+    adRenderFailed: ({ bid, adId, reason }) => ({ ...(bid ? answer(bid) : { ad: adId }), reason }),
+  };
+
+  const observe = (name, event, data) => {
+    try {
+      send(name, event, digest[event](data || {}));
+    } catch (error) {
+      send(name, event, {});
+    }
+  };
+
+  // Events of before are in Prebid's own log: an instance that was found late loses nothing.
+  const attach = (name) => {
+    const prebid = window[name];
+    if (instances.has(name) || !prebid || typeof prebid.onEvent !== "function") return;
+    instances.set(name, prebid);
+    send(name, "instance", { version: String(prebid.version) });
+    const past = typeof prebid.getEvents === "function" ? prebid.getEvents() : [];
+    past.forEach((entry) => digest[entry.eventType] && observe(name, entry.eventType, entry.args));
+    EVENTS.forEach((event) => prebid.onEvent(event, (data) => observe(name, event, data)));
+  };
+
+  // When a name is announced, the instance has its queue but not yet its methods: go first in it.
+  const announced = (name, attempt = 0) => {
+    const prebid = window[name];
+    if (!prebid) {
+      if (attempt < ATTEMPTS) setTimeout(() => announced(name, attempt + 1), 20);
+      return;
+    }
+    if (typeof prebid.onEvent === "function" && prebid.libLoaded) attach(name);
+    else if (Array.isArray(prebid.que)) prebid.que.unshift(() => attach(name));
+  };
+
+  const globals = [];
+  Object.defineProperty(globals, "push", {
+    value(...names) {
+      const length = Array.prototype.push.apply(this, names);
+      names.forEach((name) => announced(name));
+      return length;
+    },
+  });
+  Object.defineProperty(window, "_pbjsGlobals", {
+    value: globals, writable: true, configurable: true, enumerable: false,
+  });
+
+  // Versions before the registry of globals, and pages that replaced it.
+  const search = () => {
+    const known = Array.isArray(window._pbjsGlobals) ? window._pbjsGlobals : [];
+    new Set([...globals, ...known, "pbjs"]).forEach(attach);
+  };
+
+  const force = () => {
+    search();
+    instances.forEach((prebid, name) => {
+      const auctionId = crypto.randomUUID ? crypto.randomUUID() : `${Math.random()}`;
+      send(name, "force", { auction: auctionId });
+      prebid.que.push(() => prebid.requestBids({ auctionId, bidsBackHandler: () => {} }));
+    });
+    return instances.size;
+  };
+
+  const responses = () => [...instances].flatMap(([name, prebid]) =>
+    Object.values(prebid.getBidResponses()).flatMap(({ bids }) =>
+      (bids || []).map((bid) => ({ instance: name, frame: location.href.slice(0, 300), ...answer(bid) }))));
+
+  Object.defineProperty(window, NAME, {
+    value: Object.freeze({
+      search: () => { search(); return instances.size; },
+      force,
+      responses: () => JSON.stringify(responses()),
+    }),
+    writable: false, configurable: true, enumerable: false,
+  });
+})

@@ -1,0 +1,87 @@
+"""Signing an account's browser in to the platform, as a person would: by its form."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from echoaudit.instruments.browser import chromium
+from echoaudit.instruments.browser.session import Session
+from echoaudit.instruments.browser.visit import State, Visit
+from echoaudit.study.models import SignIn
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+POLL = 0.1
+
+
+def sign_in(session: Session, form: SignIn, username: str, password: str) -> Visit:
+    """Fill in the sign-in form and wait for the cookie that shows success.
+
+    A profile that is signed in already is left as it is. Secrets appear in no state or reason.
+    """
+    from selenium.common.exceptions import NoSuchElementException, TimeoutException
+
+    started = time.time()
+    timeout = session.settings.page_timeout
+    session.driver.set_page_load_timeout(timeout)
+    try:
+        session.driver.get(form.url)
+        if _signed_in(session, form):
+            return _result(session, started, "complete", "was signed in already")
+        _fill_in(session.driver, form, username, password)
+        if _wait_for_cookie(session, form, timeout):
+            return _result(session, started, "complete", None)
+        return _result(session, started, "failed", f"no cookie {form.signed_in_cookie} was set")
+    except NoSuchElementException:
+        return _result(
+            session, started, "failed", "the sign-in page lacks one of the form's fields"
+        )
+    except TimeoutException:
+        return _result(session, started, "timeout", f"no sign-in page within {timeout:g} s")
+
+
+def _fill_in(driver: Chrome, form: SignIn, username: str, password: str) -> None:
+    from selenium.webdriver.common.by import By
+
+    for selector, text in ((form.username_field, username), (form.password_field, password)):
+        found = driver.find_element(By.CSS_SELECTOR, selector)
+        found.clear()
+        found.send_keys(text)
+    driver.find_element(By.CSS_SELECTOR, form.submit).click()
+
+
+def _wait_for_cookie(session: Session, form: SignIn, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not _signed_in(session, form):
+        if time.monotonic() >= end:
+            return False
+        time.sleep(POLL)
+    return True
+
+
+def _signed_in(session: Session, form: SignIn) -> bool:
+    """Whether the sign-in page's own site has set its cookie."""
+    host = urlsplit(form.url).hostname or ""
+    cookies = session.devtools.call("Storage.getCookies")["cookies"]
+    return any(
+        cookie["name"] == form.signed_in_cookie and _belongs(str(cookie["domain"]), host)
+        for cookie in cookies
+    )
+
+
+def _belongs(domain: str, host: str) -> bool:
+    bare = domain.lstrip(".")
+    return host == bare or host.endswith(f".{bare}") or bare.endswith(f".{host}")
+
+
+def _result(session: Session, started: float, state: State, reason: str | None) -> Visit:
+    return Visit(
+        state=state,
+        reason=reason,
+        started=started,
+        ended=time.time(),
+        browser=chromium.describe(session.settings, session.chromium),
+    )

@@ -1,0 +1,225 @@
+"""The gateway: started and stopped as a whole, recording one device at a time or many."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from echoaudit.errors import Unavailable
+from echoaudit.instruments.gateway import links, resolver, rules
+from echoaudit.instruments.gateway.blocklist import read_blocklists
+from echoaudit.instruments.gateway.child import Child, need_program
+from echoaudit.instruments.gateway.lan import Client, Lan, lan_of
+from echoaudit.instruments.gateway.names import NameLog, Parser
+from echoaudit.instruments.gateway.proxy import Proxy, free_port
+from echoaudit.instruments.gateway.session import Session
+from echoaudit.study.models import GatewaySettings
+
+_POLL = 0.05
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A session being recorded."""
+
+    account: str
+    folder: Path
+    started: float
+    """When packets began to be taken, in seconds since 1970."""
+
+
+class Gateway:
+    """Serves the speakers' network while it is entered.
+
+    On entering, whatever a crashed run left behind is removed first. On leaving, the machine's
+    rules, addresses and settings are what they were.
+    """
+
+    def __init__(self, settings: GatewaySettings, devices: Mapping[str, str], state: Path) -> None:
+        """Plan the network; nothing is started.
+
+        Args:
+            settings: where and how.
+            devices: MAC address of each account's device.
+            state: private folder for leases, logs and the proxy's authority; kept between runs.
+
+        Raises:
+            BadInput: settings or devices cannot be used together.
+        """
+        self._settings = settings
+        self._state = state
+        self._lan: Lan = lan_of(settings, devices)
+        self._blocked = read_blocklists(settings.block)
+        self._leases = state / "leases"
+        accounts = {client.ip: client.account for client in self._lan.clients}
+        self._names = NameLog(state / "names", accounts, Parser(self._blocked))
+        self._children: list[Child] = []
+        self._proxy: Proxy | None = None
+        self._port = 0
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Gateway:
+        with ExitStack() as stack:
+            self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    # --- start --------------------------------------------------------------------------------
+
+    def _start(self, stack: ExitStack) -> None:
+        self._require()
+        self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._state.chmod(0o700)
+        stack.enter_context(links.only_gateway())
+        left = rules.left_over()
+        if left is not None:
+            self._restore(left)
+        self._set_up(stack)
+        self._start_programs(stack)
+
+    def _require(self) -> None:
+        missing = links.missing_rights()
+        if missing:
+            raise Unavailable(
+                f"a gateway needs {' and '.join(missing)}, which this user lacks",
+                fix="run as root (sudo)",
+            )
+        programs = ["setpriv", "ip", "nft", "dnsmasq", "dumpcap"]
+        if self._lan.trusting:
+            programs += ["mitmdump", "editcap"]
+        for program in programs:
+            need_program(program)
+        links.need_interface("lan", self._lan.interface)
+        links.need_interface("wan", self._lan.wan)
+
+    def _set_up(self, stack: ExitStack) -> None:
+        lan, settings = self._lan, self._settings
+        before = rules.Before(
+            forwarding=links.forwarding(),
+            addressed=links.has_address(lan.interface, lan.address),
+            bridge_rules=links.bridge_rules(),
+        )
+        self._port = free_port()
+        rules.apply(
+            rules.ruleset(
+                lan,
+                proxy_port=self._port,
+                drop_quic=settings.quic == "drop",
+                drop_dot=settings.dot == "drop",
+                before=before,
+            )
+        )
+        stack.callback(self._restore, before)
+        links.add_address(lan.interface, lan.address)
+        links.forward(True)
+        if links.is_bridge(lan.interface):
+            # Else packets are redirected before dumpcap sees them on the bridge, and the capture
+            # names the gateway where the device named its server.
+            links.apply_bridge_rules(False)
+
+    def _restore(self, before: rules.Before) -> None:
+        rules.remove()
+        links.forward(before.forwarding)
+        links.apply_bridge_rules(before.bridge_rules)
+        lan = self._lan
+        if not before.addressed and links.has_address(lan.interface, lan.address):
+            links.remove_address(lan.interface, lan.address)
+
+    def _start_programs(self, stack: ExitStack) -> None:
+        stack.callback(self._stop_programs)
+        if self._lan.trusting:
+            self._proxy = Proxy(
+                self._state,
+                self._lan.address.ip,
+                self._port,
+                folder=self._settings.proxy_authority,
+                upstream=self._settings.upstream_authority,
+            )
+            self._children.append(self._proxy.child)
+            # Devices get their addresses from dnsmasq, so none is there before the proxy is.
+            self._proxy.wait()
+        text = resolver.configuration(self._lan, self._settings.dns, self._blocked, self._leases)
+        started = resolver.Resolver(self._state, text, self._names.line)
+        self._children.append(started.child)
+
+    def _stop_programs(self) -> None:
+        while self._children:
+            self._children.pop().stop()
+
+    # --- use ----------------------------------------------------------------------------------
+
+    def device(self, account: str) -> dict[str, str]:
+        """MAC and IP address and policy of an account's device."""
+        client = self._lan.client(account)
+        return {"mac": client.mac, "ip": client.ip, "policy": client.policy}
+
+    def wait_for(self, account: str, timeout: float) -> str:
+        """Wait until an account's device is on the network; its IP address.
+
+        A device that still holds its address from an earlier run does not ask again at once: being
+        seen at that address is as good as asking for it.
+
+        Raises:
+            Unavailable: it was not there within ``timeout`` seconds, or the gateway broke.
+        """
+        client = self._lan.client(account)
+        end = time.monotonic() + timeout
+        while not self._present(client):
+            self._require_alive()
+            if time.monotonic() > end:
+                raise Unavailable(
+                    f"the device of {account} ({client.mac}) has not joined {self._lan.interface}"
+                    f" within {timeout:g} s",
+                    fix="switch it on, join it to the gateway's network, check its MAC address",
+                )
+            time.sleep(_POLL)
+        return client.ip
+
+    def _present(self, client: Client) -> bool:
+        if resolver.has_lease(self._leases, client.mac, client.ip):
+            return True
+        return links.neighbour(self._lan.interface, client.mac, client.ip)
+
+    @contextmanager
+    def capture(self, account: str, folder: Path) -> Iterator[Capture]:
+        """Record one device's packets, names and (when it trusts the proxy) exchanges.
+
+        Packets are being taken when the body begins. Enter and leave it in one thread.
+
+        Args:
+            account: whose device.
+            folder: an existing folder; gets traffic.pcapng, capture.json, names.jsonl and, for a
+                trusting device, proxy.mitm and keys.log.
+
+        Raises:
+            Unavailable: a program of the gateway ended, before or during the session.
+        """
+        client = self._lan.client(account)
+        self._require_alive()
+        proxy = self._proxy if client.policy == "trusting" else None
+        log = self._state / "dumpcap.log"
+        session = Session(self._settings, client, folder, names=self._names, proxy=proxy, log=log)
+        try:
+            yield Capture(account, folder, session.started)
+            self._require_alive()
+            session.packets.child.require_alive()
+        finally:
+            session.finish()
+
+    def _require_alive(self) -> None:
+        if not self._children:
+            raise Unavailable("the gateway is not running", fix="enter it first")
+        for child in self._children:
+            child.require_alive()

@@ -1,0 +1,249 @@
+"""The air between loudspeakers, Echos and microphones: one virtual room per account.
+
+A room is two null sinks of one PulseAudio server: what the account's loudspeaker plays into
+``ACCOUNT-room`` is what its Echo's ear records; what the Echo says into ``ACCOUNT-reply`` is what
+the account's microphone records. The runner meets them as ALSA devices ``ACCOUNT-loudspeaker`` and
+``ACCOUNT-microphone`` among PyAudio's devices, as it would meet sound cards.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from echoaudit.errors import Unavailable
+
+RATE = 16_000
+START_TIMEOUT = 20.0
+SOCKET_LIMIT = 107
+"""Longest path of a unix socket, in bytes."""
+NOISE_SECONDS = 20
+
+INSTALL = "sudo apt-get install pulseaudio libasound2-plugins"
+
+
+def loudspeaker(account: str) -> str:
+    """The ALSA name of an account's loudspeaker."""
+    return f"{account}-loudspeaker"
+
+
+def microphone(account: str) -> str:
+    """The ALSA name of an account's microphone."""
+    return f"{account}-microphone"
+
+
+def ear(account: str) -> str:
+    """The PulseAudio source that an account's Echo hears."""
+    return f"{account}-room.monitor"
+
+
+def mouth(account: str) -> str:
+    """The PulseAudio sink that an account's Echo speaks into."""
+    return f"{account}-reply"
+
+
+class Air:
+    """A sound server with one room per account; a context manager.
+
+    ``folder`` holds its socket, settings and log and must be visible to every process that
+    speaks or hears. ``noise`` is the standard deviation of white noise in each room, as a
+    fraction of full scale. ``Unavailable`` when PulseAudio is missing or does not start.
+    """
+
+    def __init__(self, accounts: Sequence[str], folder: Path, noise: float = 0.0) -> None:
+        self._accounts = tuple(accounts)
+        self._folder = folder.resolve()
+        self._noise = noise
+        self._running = ExitStack()
+
+    @property
+    def _socket(self) -> Path:
+        return self._folder / "pulse"
+
+    def environment(self) -> dict[str, str]:
+        """Environment variables through which a process finds these rooms, and no other sound."""
+        return {
+            "ALSA_CONFIG_PATH": str(self._folder / "asound.conf"),
+            "PULSE_SERVER": f"unix:{self._socket}",
+            "PULSE_COOKIE": str(self._folder / "cookie"),
+            "PULSE_CLIENTCONFIG": str(self._folder / "client.conf"),
+            "PULSE_STATE_PATH": str(self._folder / "state"),
+            "PULSE_RUNTIME_PATH": str(self._folder / "runtime"),
+            "JACK_NO_START_SERVER": "1",
+        }
+
+    def __enter__(self) -> Air:
+        self._write_settings()
+        with ExitStack() as starting:
+            server = starting.enter_context(_Process(self._command(), self._server_environment()))
+            self._wait(server)
+            if self._noise:
+                self._make_noise(starting)
+            self._running = starting.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._running.close()
+
+    def _write_settings(self) -> None:
+        path = str(self._socket)
+        # PulseAudio reads a server's address as a list separated by blanks.
+        if len(os.fsencode(path)) > SOCKET_LIMIT or len(path.split()) > 1:
+            raise Unavailable(
+                f"{path!r} cannot be a sound server's socket: "
+                f"it has blanks or exceeds {SOCKET_LIMIT} bytes",
+                fix="choose another folder, such as one in /tmp",
+            )
+        for folder in (self._folder, self._folder / "state", self._folder / "runtime"):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        files = {
+            "server.pa": server_script(self._accounts, self._socket),
+            "asound.conf": alsa_settings(self._accounts, self._socket),
+            "client.conf": "autospawn = no\nenable-shm = no\n",
+        }
+        for name, text in files.items():
+            (self._folder / name).write_text(text, encoding="utf-8")
+
+    def _command(self) -> list[str]:
+        if shutil.which("pulseaudio") is None:
+            raise Unavailable("the lab's air needs PulseAudio", fix=INSTALL)
+        options = "--daemonize=no --exit-idle-time=-1 --disable-shm=yes --enable-memfd=no -n"
+        log, script = self._folder / "server.log", self._folder / "server.pa"
+        return ["pulseaudio", *options.split(), f"--log-target=file:{log}", "-F", str(script)]
+
+    def _server_environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            **self.environment(),
+            "HOME": str(self._folder),
+            "XDG_RUNTIME_DIR": str(self._folder / "runtime"),
+        }
+
+    def _wait(self, server: _Process) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self._ready():
+            if server.ended() or time.monotonic() > deadline:
+                raise Unavailable(f"the lab's sound server did not start: {self._last_words()}")
+            time.sleep(0.02)
+
+    def _ready(self) -> bool:
+        sinks = subprocess.run(
+            ["pactl", "list", "short", "sinks"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **self.environment()},
+        ).stdout
+        return len(sinks.splitlines()) == 2 * len(self._accounts)
+
+    def _last_words(self) -> str:
+        log = self._folder / "server.log"
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        return lines[-1] if lines else "it said nothing"
+
+    def _make_noise(self, running: ExitStack) -> None:
+        file = self._folder / "noise.raw"
+        file.write_bytes(white_noise(self._noise))
+        environment = {**os.environ, **self.environment()}
+        for account in self._accounts:
+            sink = f"--device={account}-room"
+            play = f"while cat {shlex.quote(str(file))}; do :; done | pacat --playback {PCM} {sink}"
+            running.enter_context(_Process(["sh", "-c", play], environment))
+
+
+PCM = f"--raw --rate={RATE} --channels=1 --format=s16le"
+"""How pacat and parec are told the format of all sound in the lab."""
+
+
+class _Process:
+    """A child in a process group of its own, which is ended with it; a context manager."""
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        self._child = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
+        )
+
+    def ended(self) -> bool:
+        return self._child.poll() is not None
+
+    def __enter__(self) -> _Process:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # The child is not reaped yet, so its number cannot have passed to another group.
+        if not self.ended():
+            os.killpg(self._child.pid, 15)
+        try:
+            self._child.wait(5)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._child.pid, 9)
+            self._child.wait()
+
+
+def server_script(accounts: Sequence[str], socket: Path) -> str:
+    """PulseAudio's start script: a socket, and two sinks per account.
+
+    Without ``norewinds`` an idle sink renders two seconds at a time, and the first sound waits.
+    """
+    lines = [f"load-module module-native-protocol-unix socket={socket} auth-anonymous=1"]
+    for account in accounts:
+        for kind in ("room", "reply"):
+            lines.append(
+                f"load-module module-null-sink sink_name={account}-{kind} "
+                f"rate={RATE} channels=1 format=s16le norewinds=1"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def alsa_settings(accounts: Sequence[str], socket: Path) -> str:
+    """An ALSA configuration in which each account has a loudspeaker and a microphone.
+
+    Without ``default`` PortAudio aborts; here it is a device that leads nowhere, so that a
+    forgotten device name can never reach somebody's room.
+    """
+    devices = [
+        part
+        for account in accounts
+        for part in (
+            _device(loudspeaker(account), "playback", f"{account}-room", socket),
+            _device(microphone(account), "capture", f"{account}-reply.monitor", socket),
+        )
+    ]
+    return "\n".join(["pcm.default { type null }", *devices]) + "\n"
+
+
+def _device(name: str, direction: str, target: str, socket: Path) -> str:
+    # asym: a loudspeaker must not be offered as a microphone, nor the other way round.
+    slave = f'type pulse server "unix:{socket}" device "{target}"'
+    hint = f'hint {{ show on description "{name}" }}'
+    return f'pcm."{name}" {{ type asym {direction}.pcm {{ {slave} }} {hint} }}'
+
+
+def white_noise(level: float) -> bytes:
+    """Raw PCM of white noise; ``level`` is its standard deviation as a fraction of full scale."""
+    noise = np.random.default_rng(1).normal(0, level * 32768, NOISE_SECONDS * RATE)
+    return np.clip(np.rint(noise), -32768, 32767).astype("<i2").tobytes()

@@ -1,0 +1,150 @@
+"""Switching the lab on: accounts, sound, network, cloud and speakers of one study."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from echoaudit.errors import EchoauditError, Unavailable
+from echoaudit.lab import namespaces, topology
+from echoaudit.lab.accounts import make_accounts, read_accounts, write_accounts, write_sign_in
+from echoaudit.lab.air import Air
+from echoaudit.lab.authority import load_or_make
+from echoaudit.lab.machine import Machine
+from echoaudit.lab.world import World, load_world
+from echoaudit.lab.world_settings import overlay as world_overlay
+from echoaudit.study import LoadedStudy
+from echoaudit.study.models import Config, LabSettings
+from echoaudit.study.plan import accounts as accounts_of
+
+Found = tuple[str, str, str, str | None]
+PROXY_CERTIFICATE = "mitmproxy-ca-cert.pem"
+
+
+def overlay(study: LoadedStudy, config: Config, state: Path) -> dict[str, Any]:
+    """Settings that lead the instruments to the lab: plain configuration values.
+
+    Reads the world's file only; ``state`` is the folder that `boot` will use.
+
+    Raises:
+        BadInput: the world's file is faulty.
+    """
+    state = state.absolute()
+    ours = world_overlay(_world(config), state)
+    network = topology.overlay(
+        _accounts(study, config),
+        trusting=config.gateway.trusting,
+        upstream_authority=state / "ca" / "ca.pem",
+        proxy_authority=state / "proxy",
+    )
+    return {**ours, **network, "gateway": {**ours["gateway"], **network["gateway"]}}
+
+
+@contextmanager
+def boot(study: LoadedStudy, config: Config, state: Path) -> Iterator[None]:
+    """Run the lab for a study while the context is open; call it on the lab's own machine.
+
+    What the world must remember over a kill (profiles, cookies, accounts, the truth) is kept in
+    ``state``.
+
+    Raises:
+        Unavailable: a program is missing, or a part of the lab does not start.
+    """
+    settings = _settings(config)
+    state = state.absolute()
+    world = _world(config)
+    accounts = _accounts(study, config)
+    load_or_make(state / "ca")
+    credentials = _write_accounts(state, accounts)
+    with Air(accounts, state / "air", settings.noise) as air:
+        os.environ.update(air.environment())
+        machine = Machine(
+            hosts=world.hosts(),
+            accounts=accounts,
+            state=state / "machine",
+            cloud_command=_cloud_command(study, settings, credentials, state),
+            echo_command=lambda account: _echo_command(account, world, config, state),
+        )
+        with machine:
+            yield
+
+
+def check(config: Config) -> list[Found]:
+    """What ``echoaudit doctor`` tells about the lab."""
+    found: list[Found] = []
+    reason = namespaces.available()
+    fix = "run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1"
+    found.append(
+        ("lab-namespaces", "fail", reason, fix)
+        if reason
+        else ("lab-namespaces", "ok", "a network of its own can be made", None)
+    )
+    for program in namespaces.missing_programs():
+        found.append((f"lab-{program}", "fail", f"{program} is not installed", "make setup"))
+    try:
+        world = _world(config)
+        found.append(("lab-world", "ok", f"{world.name}: {len(world.hosts())} hosts", None))
+    except EchoauditError as error:
+        found.append(("lab-world", "fail", str(error), None))
+    from echoaudit.lab.prebid import bundle_path
+
+    bundle = bundle_path()
+    found.append(
+        ("lab-prebid", "ok", "Prebid.js is built", None)
+        if bundle.is_file()
+        else ("lab-prebid", "fail", "Prebid.js is not built", "python -m echoaudit.lab.prebid")
+    )
+    return found
+
+
+def _settings(config: Config) -> LabSettings:
+    if config.lab is None:
+        raise Unavailable(f"configuration {config.config} has no lab", fix="add lab: {world: paper}")
+    return config.lab
+
+
+def _world(config: Config) -> World:
+    return load_world(_settings(config).world)
+
+
+def _accounts(study: LoadedStudy, config: Config) -> list[str]:
+    return [a.id for persona in study.personas for a in accounts_of(persona, config)]
+
+
+def _write_accounts(state: Path, accounts: Sequence[str]) -> Path:
+    path = state / "accounts.json"
+    if not path.exists():
+        write_accounts(path, make_accounts(accounts))
+    write_sign_in(state, read_accounts(path))
+    return path
+
+
+def _cloud_command(
+    study: LoadedStudy, settings: LabSettings, accounts: Path, state: Path
+) -> list[str]:
+    catalogues = [str(p.persona.skills) for p in study.personas if p.persona.skills is not None]
+    return [
+        *(sys.executable, "-m", "echoaudit.lab.cloud", "--world", settings.world),
+        *("--accounts", str(accounts), "--state", str(state)),
+        *("--catalogue", *catalogues),
+    ]
+
+
+def _echo_command(account: str, world: World, config: Config, state: Path) -> list[str]:
+    secrets = read_accounts(state / "accounts.json")
+    token = state / "echo" / f"{account}.token"
+    token.parent.mkdir(mode=0o700, exist_ok=True)
+    token.touch(mode=0o600)
+    token.write_text(secrets[account].token, encoding="ascii")
+    trusts = config.gateway.policy == "trusting" or account in config.gateway.trusting
+    extra = ["--extra-ca", str(state / "proxy" / PROXY_CERTIFICATE)] if trusts else []
+    return [
+        *(sys.executable, "-m", "echoaudit.lab.echo", "--account", account),
+        *("--serial", secrets[account].serial, "--token-file", str(token)),
+        *("--cloud", world.file.platform.voice, "--ca", str(state / "ca" / "ca.pem"), *extra),
+        *("--log", str(state / "truth" / f"contacts-{account}.jsonl")),
+    ]

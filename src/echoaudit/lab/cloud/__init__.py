@@ -1,0 +1,1 @@
+"""The simulated internet: one process that serves every name of a world."""

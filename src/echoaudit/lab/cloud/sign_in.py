@@ -1,0 +1,81 @@
+"""The platform's shop: a sign-in page, and the advertising cookie that follows from it."""
+
+from __future__ import annotations
+
+import secrets
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from echoaudit.lab.cloud.context import Cloud, cookie_of, give_cookie, new_identifier
+from echoaudit.lab.cloud.pages import render
+from echoaudit.lab.world_model import PLATFORM
+
+
+def shop_routes(cloud: Cloud) -> list[Route]:
+    """What the shop's host answers."""
+    platform = cloud.world.file.platform
+
+    async def form(request: Request) -> Response:
+        if _signed_in(cloud, request) is not None:
+            return RedirectResponse("/", 303)
+        response = HTMLResponse(render("sign-in.html.jinja", failed=False))
+        if platform.visit_cookie not in request.cookies:
+            give_cookie(response, platform.shop, platform.visit_cookie, new_identifier("digits"))
+        return response
+
+    async def submit(request: Request) -> Response:
+        sent = await request.form()
+        account = _find(cloud, sent.get("email"), sent.get("password"))
+        if account is None:
+            return HTMLResponse(render("sign-in.html.jinja", failed=True), 401)
+        return _welcome(cloud, account)
+
+    async def home(request: Request) -> Response:
+        account = _signed_in(cloud, request)
+        return HTMLResponse(render("shop.html.jinja", signed_in=account is not None))
+
+    return [
+        Route("/ap/signin", form, methods=["GET"]),
+        Route("/ap/signin", submit, methods=["POST"]),
+        Route("/", home, methods=["GET"]),
+    ]
+
+
+def ads_routes(cloud: Cloud) -> list[Route]:
+    """The advertising host's part of signing in: its cookie gets to know the account."""
+    party = cloud.world.parties[PLATFORM]
+
+    async def associate(request: Request) -> Response:
+        account = cloud.store.take_ticket(request.query_params.get("t", ""))
+        response = RedirectResponse(f"https://{cloud.world.file.platform.shop}/", 302)
+        if account is not None:
+            ads_id = cookie_of(request, party) or new_identifier(party.identifier)
+            cloud.store.set_ads_id(ads_id, account)
+            give_cookie(response, party.host, party.cookie, ads_id)
+        return response
+
+    return [Route("/associate", associate, methods=["GET"])]
+
+
+def _find(cloud: Cloud, username: object, password: object) -> str | None:
+    for name, account in cloud.accounts.items():
+        if (account.username, account.password) == (username, password):
+            return name
+    return None
+
+
+def _signed_in(cloud: Cloud, request: Request) -> str | None:
+    token = request.cookies.get(cloud.world.file.platform.session_cookie)
+    return None if token is None else cloud.store.session(token)
+
+
+def _welcome(cloud: Cloud, account: str) -> Response:
+    platform = cloud.world.file.platform
+    token, ticket = secrets.token_urlsafe(48), secrets.token_urlsafe(24)
+    cloud.store.add_session(token, account)
+    cloud.store.add_ticket(ticket, account)
+    response = RedirectResponse(f"https://{platform.ads}/associate?t={ticket}", 303)
+    give_cookie(response, platform.shop, platform.session_cookie, token)
+    return response

@@ -1,0 +1,61 @@
+"""The lab's own log of what truly happened: one JSON object a line, flushed line by line."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+Log = Literal["bids", "syncs", "requests", "events"]
+LOGS: tuple[Log, ...] = ("bids", "syncs", "requests", "events")
+
+
+class Truth:
+    """Appends to the logs in ``STATE/truth/``."""
+
+    def __init__(self, state: Path) -> None:
+        folder = truth_folder(state)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._files = {log: _open(folder / f"{log}.jsonl") for log in LOGS}
+
+    def write(self, log: Log, row: dict[str, Any]) -> None:
+        """Append one row, stamped with seconds since 1970."""
+        line = json.dumps({"time": time.time(), **row}, separators=(",", ":"))
+        self._files[log].write(line + "\n")
+        self._files[log].flush()
+
+    def close(self) -> None:
+        """Close all logs."""
+        for file in self._files.values():
+            file.close()
+
+
+def truth_folder(state: Path) -> Path:
+    """Where the logs of a lab with the state folder ``state`` are."""
+    return state / "truth"
+
+
+def read_log(state: Path, log: Log) -> Iterator[dict[str, Any]]:
+    """The rows of one log, oldest first; nothing when it was never written."""
+    path = truth_folder(state) / f"{log}.jsonl"
+    if path.is_file():
+        with path.open(encoding="utf-8") as file:
+            yield from (json.loads(line) for line in file if line.endswith("\n"))
+
+
+def _open(path: Path) -> TextIO:
+    _drop_torn_line(path)
+    return path.open("a", encoding="utf-8")
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut what a killed process left of its last line."""
+    if not path.is_file():
+        return
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole != len(data):
+        with path.open("r+b") as file:
+            file.truncate(whole)

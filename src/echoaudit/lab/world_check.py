@@ -1,0 +1,191 @@
+"""Whether the parts of a world fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from echoaudit.lab.names import registrable
+from echoaudit.lab.world_model import PLATFORM, AdapterName, Bidder, WorldFile
+from echoaudit.study.faults import shown, suggestion
+from echoaudit.study.typed import Place, Problem
+
+BID_HOSTS: dict[AdapterName, tuple[str, ...]] = {
+    "appnexus": ("ib.adnxs.com", "ib.adnxs-simple.com"),
+    "rubicon": ("fastlane.rubiconproject.com",),
+    "ix": ("htlb.casalemedia.com",),
+    "openx": ("rtb.openx.net",),
+    "pubmatic": ("hbopenbid.pubmatic.com",),
+    "adkernel": (),
+}
+"""Servers that the genuine adapters talk to; the first one carries the bidder's cookie."""
+
+Named = tuple[Place, str]
+"""A name and where it was written."""
+
+
+def bid_hosts(bidder: Bidder) -> tuple[str, ...]:
+    """The servers of ``bidder``; the first one carries its cookie."""
+    return (bidder.host,) if bidder.host is not None else BID_HOSTS[bidder.adapter]
+
+
+def problems(world: WorldFile) -> Iterator[Problem]:
+    """What a schema cannot say: names used twice, leading nowhere, or not fitting each other."""
+    yield from _doubles(world)
+    yield from _unserved(world)
+    yield from _dangling(world)
+    yield from _behaviours(world)
+    for index, bidder in enumerate(world.bidders):
+        yield from _bidder(world, bidder, ("bidders", index))
+
+
+# --- names used twice -------------------------------------------------------------------------
+
+
+def _doubles(world: WorldFile) -> Iterator[Problem]:
+    hosts = [
+        (("organisations", o, "hosts", h, "host"), row.host)
+        for o, organisation in enumerate(world.organisations)
+        for h, row in enumerate(organisation.hosts)
+    ]
+    yield from _twice("host", hosts)
+    owners = [o.organisation for o in world.organisations]
+    yield from _twice("organisation", _listed(owners, "organisations", "organisation"))
+    yield from _twice("party", _listed([p.party for p in world.parties], "parties", "party"))
+    yield from _twice("bidder", _listed([b.bidder for b in world.bidders], "bidders", "bidder"))
+    yield from _twice("site", _listed([p.site for p in world.publishers], "publishers", "site"))
+    yield from _twice(
+        "host of a site", _listed([p.host for p in world.publishers], "publishers", "host")
+    )
+    yield from _twice("ad", _listed([a.ad for a in world.ads], "ads", "ad"))
+    for index, publisher in enumerate(world.publishers):
+        slots = [
+            (("publishers", index, "slots", s), row.slot) for s, row in enumerate(publisher.slots)
+        ]
+        yield from _twice("slot", slots)
+        codes = [(("publishers", index, "bidders", b), c) for b, c in enumerate(publisher.bidders)]
+        yield from _twice("bidder", codes)
+
+
+def _listed(names: Iterable[str], *place: str) -> list[Named]:
+    first, last = place
+    return [((first, index, last), name) for index, name in enumerate(names)]
+
+
+def _twice(what: str, names: Iterable[Named]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for place, name in names:
+        if name in seen:
+            yield Problem(place, f"{what} {shown(name)} a second time", f"each {what} once", name)
+        seen.add(name)
+
+
+# --- names that lead nowhere ------------------------------------------------------------------
+
+
+def _unserved(world: WorldFile) -> Iterator[Problem]:
+    served = [h.host for o in world.organisations for h in o.hosts]
+    known = set(served)
+    for place, name in _hosts_used(world):
+        if name not in known:
+            found = f"host {shown(name)}, which no organisation has{suggestion(name, served)}"
+            yield Problem(place, found, "a host listed under organisations", f"- host: {name}")
+
+
+def _hosts_used(world: WorldFile) -> Iterator[Named]:
+    platform = world.platform
+    yield from ((("platform", part), getattr(platform, part)) for part in ("voice", "shop", "ads"))
+    for index, contact in enumerate(platform.background):
+        yield ("platform", "background", index, "host"), contact.host
+    for index, behaviour in enumerate(world.behaviours):
+        for c, skill_contact in enumerate(behaviour.contacts):
+            yield ("behaviours", index, "contacts", c, "host"), skill_contact.host
+    yield from _listed([p.host for p in world.parties], "parties", "host")
+    yield from _listed([p.host for p in world.publishers], "publishers", "host")
+    for index, bidder in enumerate(world.bidders):
+        yield from ((("bidders", index), host) for host in bid_hosts(bidder))
+
+
+def _dangling(world: WorldFile) -> Iterator[Problem]:
+    parties = [p.party for p in world.parties]
+    bidders = [b.bidder for b in world.bidders]
+    yield from _unknown("party", _receivers(world), [*parties, PLATFORM])
+    yield from _unknown("bidder", _codes(world), bidders)
+    pixels = [
+        (("publishers", p, "pixels", index), name)
+        for p, publisher in enumerate(world.publishers)
+        for index, name in enumerate(publisher.pixels)
+    ]
+    owners = _listed([b.party for b in world.bidders], "bidders", "party")
+    yield from _unknown("party", [*pixels, *owners], parties)
+
+
+def _receivers(world: WorldFile) -> Iterator[Named]:
+    for p, party in enumerate(world.parties):
+        for s, send in enumerate(party.sends):
+            yield ("parties", p, "sends", s, "to"), send.to
+    for s, send in enumerate(world.platform.sends):
+        yield ("platform", "sends", s, "to"), send.to
+
+
+def _codes(world: WorldFile) -> Iterator[Named]:
+    for p, publisher in enumerate(world.publishers):
+        for index, code in enumerate(publisher.bidders):
+            yield ("publishers", p, "bidders", index), code
+    for a, ad in enumerate(world.ads):
+        for index, code in enumerate(ad.bidders):
+            yield ("ads", a, "bidders", index), code
+
+
+def _unknown(what: str, names: Iterable[Named], known: list[str]) -> Iterator[Problem]:
+    for place, name in names:
+        if name not in known:
+            found = f"unknown {what} {shown(name)}{suggestion(name, known)}"
+            yield Problem(place, found, ", ".join(known) or "none", f"- {next(iter(known), name)}")
+
+
+# --- parts that do not fit each other ---------------------------------------------------------
+
+
+def _behaviours(world: WorldFile) -> Iterator[Problem]:
+    for index, behaviour in enumerate(world.behaviours):
+        if not behaviour.skills and behaviour.interest is None:
+            yield Problem(
+                ("behaviours", index),
+                "a behaviour of nobody",
+                "'skills' or 'interest'",
+                "interest: Fashion & Style",
+            )
+    for index, party in enumerate(world.parties):
+        if party.party == PLATFORM:
+            found = f"a party called {shown(PLATFORM)}"
+            yield Problem(("parties", index, "party"), found, "any other name", "party: adnxs")
+        for s, send in enumerate(party.sends):
+            if send.to == party.party:
+                found = f"{shown(party.party)} sending to itself"
+                yield Problem(
+                    ("parties", index, "sends", s, "to"), found, "another party", "to: platform"
+                )
+
+
+def _bidder(world: WorldFile, bidder: Bidder, place: Place) -> Iterator[Problem]:
+    if (bidder.adapter == "adkernel") != (bidder.host is not None):
+        what = "'host' for adapter adkernel and only for it"
+        yield Problem(place, f"bidder {shown(bidder.bidder)}", what, "host: bid.shop.com")
+        return
+    same = [b.bidder for b in world.bidders if set(bid_hosts(b)) & set(bid_hosts(bidder))]
+    if same[0] != bidder.bidder:
+        found = f"bidder {shown(bidder.bidder)} at the server of {shown(same[0])}"
+        yield Problem(place, found, "one bidder per server", "adapter: adkernel")
+    party = next((p for p in world.parties if p.party == bidder.party), None)
+    server = bid_hosts(bidder)[0]
+    if party is not None and registrable(party.host) != registrable(server):
+        found = f"cookies of {party.host}, which {server} never sees"
+        example = f"host: sync.{registrable(server)}"
+        yield Problem((*place, "party"), found, "a party of the same registrable domain", example)
+    if not any(ad.interest is None and _shows(ad.bidders, bidder) for ad in world.ads):
+        found = f"no ad without an interest for bidder {shown(bidder.bidder)}"
+        yield Problem(("ads",), found, "an ad that anybody may be shown", "bidders: []")
+
+
+def _shows(bidders: tuple[str, ...], bidder: Bidder) -> bool:
+    return not bidders or bidder.bidder in bidders

@@ -1,0 +1,229 @@
+"""What a world file may say: the planted truth of a simulated world, as typed values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from echoaudit.study.models import Name, Strict, Text
+
+
+def _words(allowed: str, example: str) -> Any:
+    """Schema words for people: what a value may be, and one that is good."""
+    return Field(examples=[example], json_schema_extra={"patternErrorMessage": allowed})
+
+
+HostName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24}$", max_length=200
+    ),
+    _words("a full host name in lower case", "www.shop.com"),
+]
+UrlPath = Annotated[
+    str,
+    StringConstraints(pattern=r"^/[A-Za-z0-9._~/-]*$", max_length=200),
+    _words("a path of letters, digits and . _ ~ / - that starts with /", "/v1/events"),
+]
+Word = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,39}$"),
+    _words("letters, digits, _ and -, at most 40", "uid"),
+]
+"""A cookie's or parameter's name."""
+BidderCode = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,39}$"),
+    _words("letters, digits and _, at most 40", "appnexus"),
+]
+"""Also the name of a JavaScript variable."""
+
+AdapterName = Literal["appnexus", "rubicon", "ix", "openx", "pubmatic", "adkernel"]
+Encoding = Literal["plain", "base64", "base64url", "hex", "md5", "sha1", "sha256"]
+Kind = Literal["platform", "vendor", "advertising", "tracking", "hosting", "publisher"]
+
+PLATFORM = "platform"
+"""The name of the platform as a receiver of cookie syncs."""
+
+
+class HostRow(Strict):
+    """A name that the cloud serves."""
+
+    host: HostName
+    tls: Literal["1.2", "1.3"] = "1.3"
+    """The only TLS version its server speaks."""
+    http: Literal["1.1", "2"] = "2"
+    """The best HTTP version its server speaks."""
+    cname: HostName | None = None
+    """Another name that DNS answers with first."""
+
+
+class Organisation(Strict):
+    """An owner of hosts; hosts of one owner and kind of server share an address."""
+
+    organisation: Text
+    kind: Kind
+    hosts: tuple[HostRow, ...] = Field(min_length=1)
+
+
+class Contact(Strict):
+    """A request that an Echo makes."""
+
+    host: HostName
+    path: UrlPath = "/"
+    method: Literal["GET", "POST"] = "GET"
+    send_bytes: int = Field(default=0, ge=0, le=1_000_000)
+    receive_bytes: int = Field(default=200, ge=0, le=5_000_000)
+
+
+class Background(Contact):
+    """A request that every Echo makes again and again, whatever is said."""
+
+    every_s: float = Field(ge=1, le=86_400)
+
+
+class SkillContact(Contact):
+    """A request that an Echo makes because of a skill."""
+
+    on: Literal["enable", "open", "say", "talk"] = "talk"
+    """What brings it about; ``talk`` is open or say."""
+
+
+class Behaviour(Strict):
+    """What skills do when they are talked to."""
+
+    skills: tuple[Text, ...] = ()
+    """Ids, names or invocation names; empty: every skill of ``interest``."""
+    interest: Text | None = None
+    reply: Text = "Welcome to {name}. Here is something new for you today."
+    contacts: tuple[SkillContact, ...] = ()
+
+
+class Platform(Strict):
+    """The voice platform: its device cloud, its shop with the sign-in page, its advertising."""
+
+    voice: HostName
+    shop: HostName
+    ads: HostName
+    session_cookie: Word = "at-main"
+    visit_cookie: Word = "session-id"
+    ads_cookie: Word = "ad-id"
+    reply: Text = "Here is {name}."
+    background: tuple[Background, ...] = ()
+    sends: tuple[Send, ...] = ()
+    """Syncs that the platform itself starts; usually none."""
+
+
+class Send(Strict):
+    """A party passes its identifier of a browser on."""
+
+    to: Name
+    """A party, or ``platform``."""
+    parameter: Word = "uid"
+    encoding: Encoding = "plain"
+
+
+class Party(Strict):
+    """Somebody who recognises browsers by a cookie and may pass that identifier on."""
+
+    party: Name
+    host: HostName
+    path: UrlPath = "/usersync"
+    cookie: Word = "uid"
+    identifier: Literal["digits", "hex", "uuid", "base64"] = "hex"
+    load: Literal["image", "iframe"] = "image"
+    """How a page loads its sync pixel."""
+    sends: tuple[Send, ...] = ()
+
+
+class Bidder(Strict):
+    """A buyer in the auctions of the pages, behind a genuine Prebid adapter."""
+
+    bidder: BidderCode
+    """Its code in the pages; another than ``adapter`` makes it an alias."""
+    adapter: AdapterName
+    party: Name
+    """Whose cookie it recognises browsers by."""
+    host: HostName | None = None
+    """Its server; only for adkernel, the others' servers are fixed in their adapters."""
+    account: int = Field(default=1001, ge=1, le=10**9)
+    """Its number for the publishers."""
+    bid_rate: float = Field(default=0.7, ge=0, le=1)
+    cpm: float = Field(default=0.3, gt=0, le=1000)
+    """Median price in dollars without any lift."""
+    lifts: dict[Text, Annotated[float, Field(gt=0, le=1000)]] = Field(default={})
+    """Factor on the price by interest, for browsers it knows to be of that interest."""
+    late_rate: float = Field(default=0.0, ge=0, le=1)
+    """Share of auctions it answers too late."""
+
+
+class SlotRow(Strict):
+    """A place for an ad."""
+
+    slot: Name
+    size: tuple[Annotated[int, Field(ge=1, le=2000)], Annotated[int, Field(ge=1, le=2000)]]
+
+
+class Publisher(Strict):
+    """A site whose page runs header bidding."""
+
+    site: Name
+    host: HostName
+    title: Text
+    text: Text = "Nothing much happened today, and it happened in good order."
+    variable: BidderCode = "pbjs"
+    """Name of the global variable that holds Prebid."""
+    slots: tuple[SlotRow, ...] = Field(min_length=1, max_length=12)
+    bidders: tuple[BidderCode, ...] = Field(min_length=1)
+    pixels: tuple[Name, ...] = ()
+    """Parties whose sync pixel the page loads, besides its bidders' own."""
+    timeout_ms: int = Field(default=1000, ge=100, le=10_000)
+
+
+class Ad(Strict):
+    """A creative."""
+
+    ad: Name
+    advertiser: HostName
+    text: Text
+    interest: Text | None = None
+    """Shown only to browsers whose price was lifted for this interest; absent: to all others."""
+    bidders: tuple[BidderCode, ...] = ()
+    """Who shows it; empty: everybody."""
+
+
+class Noise(Strict):
+    """Standard deviations of the natural logarithm of prices."""
+
+    account: float = Field(default=0.08, ge=0, le=3)
+    """Between accounts."""
+    bid: float = Field(default=0.3, ge=0, le=3)
+    """Between auctions."""
+    cell: float = Field(default=0.3, ge=0, le=3)
+    """Between combinations of site, slot and bidder."""
+
+
+class WorldFile(Strict):
+    """A file under ``worlds/``."""
+
+    world: Name
+    seed: int = Field(default=1, ge=0)
+    targeting: bool = True
+    """False: nobody's price depends on interests, whatever ``lifts`` say."""
+    decoys: bool = True
+    """Parties also pass session numbers, cache busters and constants around."""
+    catalogues: tuple[Path, ...] = ()
+    """Skills that exist besides those of the study; relative to the file."""
+    noise: Noise = Noise()
+    organisations: tuple[Organisation, ...] = Field(min_length=1)
+    platform: Platform
+    behaviours: tuple[Behaviour, ...] = ()
+    parties: tuple[Party, ...] = ()
+    bidders: tuple[Bidder, ...] = ()
+    publishers: tuple[Publisher, ...] = ()
+    ads: tuple[Ad, ...] = Field(min_length=1)
+
+
+Platform.model_rebuild()

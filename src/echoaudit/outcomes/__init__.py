@@ -1,0 +1,42 @@
+"""Facts: what the evidence of a recording says, one module and one table per outcome.
+
+An outcome module has ``NAME``, ``TABLE`` (a ``Schema``) and ``derive(recording)``, a pure function
+from a recording to a table of that schema. ``OUTCOMES`` names the modules without importing them,
+for pandas and the dissectors are slow to load.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol, cast
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from echoaudit.outcomes.schema import Schema
+    from echoaudit.recording import Recording
+
+OUTCOMES: dict[str, str] = {
+    "endpoints": "echoaudit.outcomes.endpoints",
+    "captures": "echoaudit.outcomes.captures",
+    "utterances": "echoaudit.outcomes.utterances",
+    "bids": "echoaudit.outcomes.bids",
+    "syncs": "echoaudit.outcomes.syncs",
+}
+"""Outcome to module, in the order of the report."""
+
+
+class Outcome(Protocol):
+    """What an outcome module offers."""
+
+    NAME: str
+    TABLE: Schema
+
+    def derive(self, recording: Recording) -> pd.DataFrame:
+        """The facts of one recording."""
+        ...
+
+
+def load(name: str) -> Outcome:
+    """The outcome called ``name``; ``KeyError`` when there is none."""
+    return cast("Outcome", import_module(OUTCOMES[name]))

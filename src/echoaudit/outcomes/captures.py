@@ -1,0 +1,103 @@
+"""How complete the traffic evidence is: one row per session.
+
+Facts about endpoints are only as good as this table: what was not captured, not read or not named
+stands here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from echoaudit.outcomes.schema import Column, Schema
+from echoaudit.outcomes.sessions import Session, sessions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from echoaudit.recording import Recording
+
+NAME = "captures"
+REPORT = "capture.json"
+TABLE = Schema(
+    NAME,
+    "How complete the traffic evidence is: one row per session.",
+    (
+        Column("session", "string", "Step id of the session."),
+        Column("account", "string", "Account whose device it was."),
+        Column("persona", "string", "Persona of the account."),
+        Column("kind", "string", "`session` or `idle`."),
+        Column(
+            "status",
+            "string",
+            "`complete`; `partial` when the capture holds, or should hold, more than could be "
+            "read; `missing` when there is none or it is no capture.",
+        ),
+        Column("problem", "string", "What is missing or could not be read, with counts."),
+        Column("packets", "int", "Packets in the capture."),
+        Column("bytes", "int", "Their bytes as sent.", "bytes"),
+        Column("dropped", "int", "Packets that the capturing machine says it lost."),
+        Column("first", "float", "First packet.", "s since 1970"),
+        Column("last", "float", "Last packet.", "s since 1970"),
+        Column("flows", "int", "The device's connections beyond its own network."),
+        Column("flows_named", "int", "Those that a witness names."),
+        Column("flow_bytes", "int", "Bytes of these connections, both ways.", "bytes"),
+        Column("named_bytes", "int", "Bytes of the named ones.", "bytes"),
+        Column("local_flows", "int", "The device's talk within its own network."),
+        Column("local_bytes", "int", "Bytes of that talk.", "bytes"),
+        Column("lookups", "int", "DNS questions of the device in the capture."),
+    ),
+)
+
+
+def derive(recording: Recording) -> pd.DataFrame:
+    """The completeness of each session's traffic evidence."""
+    return TABLE.conform(_row(session) for session in sessions(recording))
+
+
+def _row(session: Session) -> dict[str, Any]:
+    step, traffic = session.step, session.traffic
+    dropped = _dropped(session)
+    flows = [(flow.bytes_up + flow.bytes_down, named.host) for flow, named in session.flows]
+    notes = traffic.notes if traffic else None
+    return {
+        "session": step.id,
+        "account": step.account,
+        "persona": step.persona,
+        "kind": step.kind,
+        "status": _status(session, dropped),
+        "problem": "; ".join(notes.lines()) if notes else session.problem,
+        "packets": traffic.packets if traffic else 0,
+        "bytes": traffic.octets if traffic else 0,
+        "dropped": dropped,
+        "first": traffic.first if traffic else None,
+        "last": traffic.last if traffic else None,
+        "flows": len(flows),
+        "flows_named": sum(1 for _, host in flows if host),
+        "flow_bytes": sum(size for size, _ in flows),
+        "named_bytes": sum(size for size, host in flows if host),
+        "local_flows": len(session.local),
+        "local_bytes": sum(flow.bytes_up + flow.bytes_down for flow in session.local),
+        "lookups": len(session.lookups),
+    }
+
+
+def _status(session: Session, dropped: int) -> str:
+    if session.traffic is None:
+        return "missing"
+    return "partial" if dropped or session.traffic.notes.partial else "complete"
+
+
+def _dropped(session: Session) -> int:
+    """Packets lost, as the capture itself or the program that wrote it says."""
+    in_file = session.traffic.notes.dropped if session.traffic else 0
+    if not session.step.has(REPORT):
+        return in_file
+    report = session.step.json(REPORT)
+    counts = report.get("packets") if isinstance(report, dict) else None
+    losses = counts.items() if isinstance(counts, dict) else ()
+    said = [count for name, count in losses if name.startswith("dropped") and _is_count(count)]
+    return max(in_file, sum(said))
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

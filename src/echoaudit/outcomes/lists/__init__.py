@@ -1,0 +1,1 @@
+"""Lists of names: data files only, read by ``echoaudit.outcomes.organisations``."""

@@ -1,0 +1,222 @@
+"""Who is behind a host name: organisation, parent and role, each with the list that says so.
+
+The tool never guesses: a name that no list covers is unknown, and a name on shared hosting names
+its host, never the party responsible.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from echoaudit.errors import BadInput
+
+if TYPE_CHECKING:
+    from tldextract import TLDExtract
+
+Role = Literal["functional", "advertising", "tracking", "hosting", "unknown"]
+Party = Literal["platform", "vendor", "third", "unknown"]
+
+PLATFORM = "Amazon"
+"""The parent whose services the speaker itself belongs to."""
+_SUFFIX_LIST = "public-suffix-list"
+_TECHNICAL = ("api", "apps", "app", "cdn", "cloud", "media", "static", "services", "hq", "inc")
+"""Words that a vendor hangs on its name to make another domain of its own."""
+_FORMS = {"inc", "llc", "ltd", "limited", "corp", "corporation", "co", "company", "gmbh", "the"}
+"""Words of a company's name that its domains leave out."""
+_SHORTEST_NAME = 4
+"""Letters; a shorter vendor name would match by chance."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Claim(_Strict):
+    """What is claimed of a suffix and all names below it."""
+
+    suffix: str = Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")
+    role: Role = "unknown"
+    shared: bool = False
+    basis: str
+    date: datetime.date | None = None
+
+
+class Owner(_Strict):
+    """An organisation and what is claimed of its names."""
+
+    organisation: str
+    parent: str | None = None
+    claims: tuple[Claim, ...]
+
+
+class Overlay(_Strict):
+    """A list of organisations (``lists/organisations.yaml``)."""
+
+    list: str
+    date: datetime.date
+    bases: dict[str, str]
+    organisations: tuple[Owner, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Overlay:
+        claims = [claim for owner in self.organisations for claim in owner.claims]
+        unknown = {claim.basis for claim in claims} - self.bases.keys()
+        suffixes = [claim.suffix for claim in claims]
+        twice = {suffix for suffix in suffixes if suffixes.count(suffix) > 1}
+        if unknown or twice:
+            raise ValueError(f"bases not explained: {sorted(unknown)}; twice: {sorted(twice)}")
+        return self
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What is known of a host name; empty strings are unknown."""
+
+    domain: str
+    """The registrable domain by the public-suffix list."""
+    organisation: str = ""
+    parent: str = ""
+    hosted_by: str = ""
+    """Who runs the shared hosting the name is on; the organisation is then unknown."""
+    role: Role = "unknown"
+    role_source: str = ""
+    """List and rule: ``echoaudit 2026-11-23: podtrac.com (study)``."""
+
+
+@dataclass(frozen=True)
+class _Rule:
+    source: str
+    owner: Owner
+    claim: Claim
+
+
+@dataclass(frozen=True)
+class Directory:
+    """Host names to attributions, by the most specific suffix."""
+
+    rules: Mapping[str, _Rule] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, overlays: Iterable[Overlay]) -> Directory:
+        """A directory of lists; where two claim the same suffix, the later one wins."""
+        rules = {}
+        for overlay in overlays:
+            for owner in overlay.organisations:
+                for claim in owner.claims:
+                    source = f"{overlay.list} {claim.date or overlay.date}"
+                    rules[claim.suffix] = _Rule(
+                        f"{source}: {claim.suffix} ({claim.basis})", owner, claim
+                    )
+        return cls(rules)
+
+    def attribute(self, host: str) -> Attribution:
+        """What the lists say of a host name or IP address."""
+        if not host or _is_address(host):
+            return Attribution("")
+        parts = host.lower().rstrip(".").split(".")
+        domain = registrable(host)
+        for start in range(len(parts)):
+            rule = self.rules.get(".".join(parts[start:]))
+            if rule is not None:
+                return _attribution(domain, rule)
+        if _on_private_suffix(host):
+            return Attribution(domain, role="hosting", role_source=f"{_SUFFIX_LIST}: private")
+        return Attribution(domain)
+
+
+def _attribution(domain: str, rule: _Rule) -> Attribution:
+    name, parent = rule.owner.organisation, rule.owner.parent or rule.owner.organisation
+    if rule.claim.shared:
+        return Attribution(domain, hosted_by=name, role=rule.claim.role, role_source=rule.source)
+    return Attribution(domain, name, parent, role=rule.claim.role, role_source=rule.source)
+
+
+def party(found: Attribution, vendor: str | None, platform: str = PLATFORM) -> Party:
+    """Whose side of a skill's conversation a name is on.
+
+    ``vendor`` is the maker of the skill as its store page writes it. A name is the vendor's when
+    the lists give it to an organisation of that name, or its registrable domain is the vendor's
+    name, alone or with a technical word ("garmin" and garmincdn.com).
+    """
+    if platform in (found.organisation, found.parent):
+        return "platform"
+    if vendor and _is_vendors(found, vendor):
+        return "vendor"
+    return "third" if found.organisation else "unknown"
+
+
+def _is_vendors(found: Attribution, vendor: str) -> bool:
+    name = _squeezed(vendor)
+    if name and name in (_squeezed(found.organisation), _squeezed(found.parent)):
+        return True
+    if found.organisation or found.hosted_by or len(name) < _SHORTEST_NAME:
+        return False
+    label = found.domain.split(".", maxsplit=1)[0].replace("-", "")
+    return label == name or any(label == name + word for word in _TECHNICAL)
+
+
+def _squeezed(name: str) -> str:
+    words = re.findall(r"[a-z0-9]+", name.lower())
+    kept = [word for word in words if word not in _FORMS]
+    return "".join(kept or words)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+@cache
+def registrable(host: str) -> str:
+    """The domain of a host that somebody registered; an address or single label is itself.
+
+    Where the list does not know the top-level domain, its default rule applies: one label below.
+    """
+    found = _suffixes()(host).top_domain_under_public_suffix
+    return found or (host if _is_address(host) else ".".join(host.split(".")[-2:]))
+
+
+def _on_private_suffix(host: str) -> bool:
+    return bool(_suffixes()(host, include_psl_private_domains=True).is_private)
+
+
+@cache
+def _suffixes() -> TLDExtract:
+    """The snapshot that comes with the package: never fetched, so the same everywhere."""
+    import tldextract
+
+    return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+
+
+@cache
+def directory() -> Directory:
+    """The directory of the lists that come with echoaudit."""
+    text = resources.files("echoaudit.outcomes.lists").joinpath("organisations.yaml").read_text()
+    return Directory.of([read_overlay(text, "organisations.yaml")])
+
+
+def read_overlay(text: str, file: str) -> Overlay:
+    """A list from its YAML; raises ``BadInput``."""
+    import yaml
+
+    try:
+        value: Any = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return Overlay.model_validate(value)
+    except yaml.YAMLError as error:
+        raise BadInput(f"not YAML: {error}", file=file) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BadInput(f"{where}: {first['msg']}", file=file) from error

@@ -1,0 +1,33 @@
+"""Captures to flows and names: who was contacted, when, how much, and what named it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+from echoaudit.outcomes.traffic.containers import open_capture, records
+from echoaudit.outcomes.traffic.flows import Flow, Lookup, Traffic
+from echoaudit.outcomes.traffic.notes import Notes
+from echoaudit.outcomes.traffic.scan import Scanner
+
+__all__ = ["Flow", "Lookup", "Notes", "Traffic", "read_capture", "read_stream"]
+
+
+def read_capture(path: Path, device: str = "") -> Traffic:
+    """Flows and names of a pcap or pcapng file (plain, gzip or zstd).
+
+    ``device`` is the MAC of the device that is studied, if known. What cannot be used is counted
+    in ``notes``; a file that is no capture raises ``BadInput``.
+    """
+    notes = Notes()
+    scanner = Scanner(notes, bytes.fromhex(device.replace(":", "")))
+    scanner.feed(open_capture(path, notes))
+    return scanner.finish()
+
+
+def read_stream(source: BinaryIO, name: str = "capture") -> Traffic:
+    """As ``read_capture``, from an open binary stream such as standard input."""
+    notes = Notes()
+    scanner = Scanner(notes)
+    scanner.feed(records(source, notes, name))
+    return scanner.finish()

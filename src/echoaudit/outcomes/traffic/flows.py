@@ -1,0 +1,222 @@
+"""Flows and names: what a capture is turned into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Literal
+
+from echoaudit.outcomes.traffic.notes import Notes
+from echoaudit.outcomes.traffic.quic import Keys
+
+State = Literal["established", "closed", "reset", "refused", "unanswered", "midstream", "one-way"]
+"""established: the handshake or an answer was seen. closed, reset: and its end. refused: a reset
+answered the first packet. unanswered: only the client spoke. midstream: TCP that began before the
+capture. one-way: only packets of the server were seen."""
+
+FIN, SYN, RST, ACK = 1, 2, 4, 16
+WORD = 0xFFFFFFFF
+
+
+class Half:
+    """One direction of a flow; the scanner updates it for every packet."""
+
+    __slots__ = (
+        "base", "expected", "first", "flow", "gaps", "isn", "key", "last", "mac", "octets",
+        "packets", "payload", "peer", "segments", "want",
+    )  # fmt: skip
+
+    def __init__(self, key: bytes, flow: LiveFlow, want: int) -> None:
+        self.key = key
+        self.flow = flow
+        self.want = want
+        """How many more packets with payload are looked into; 0 is none."""
+        self.packets = 0
+        self.octets = 0
+        self.payload = 0
+        """Bytes carried, each counted once however often it was sent."""
+        self.first = 0
+        self.last = 0
+        self.expected = -1
+        """Sequence number of the next new byte; -1 until a packet was seen."""
+        self.isn = -1
+        self.base = -1
+        """Where the next DNS message of a TCP stream begins; -1 when that is not known."""
+        self.gaps: list[tuple[int, int]] = []
+        """Bytes skipped so far, as (sequence number, length)."""
+        self.segments: dict[int, bytes] | None = None
+        self.mac = b""
+        self.peer: Half = self
+
+    @property
+    def address(self) -> bytes:
+        """The sender's IP address."""
+        return self.key[: (len(self.key) - 4) // 2]
+
+    @property
+    def port(self) -> int:
+        """The sender's port."""
+        return int.from_bytes(self.key[-4:-2], "big")
+
+    def fresh(self, sequence: int, length: int) -> int:
+        """How many of these bytes were not seen before; remembers them as seen."""
+        ahead = _signed(sequence - self.expected)
+        if self.expected < 0 or ahead >= 0:
+            if ahead > 0 and self.expected >= 0 and len(self.gaps) < 64:
+                self.gaps.append((self.expected, ahead))
+            self.expected = sequence + length & WORD
+            return length
+        beyond = max(0, ahead + length)
+        if beyond:
+            self.expected = sequence + length & WORD
+        return beyond + (self._fill(sequence, length - beyond) if self.gaps else 0)
+
+    def _fill(self, sequence: int, length: int) -> int:
+        filled, left = 0, []
+        for start, size in self.gaps:
+            offset = _signed(sequence - start)
+            begin, end = max(0, offset), min(size, offset + length)
+            if begin >= end:
+                left.append((start, size))
+                continue
+            filled += end - begin
+            if begin:
+                left.append((start, begin))
+            if end < size:
+                left.append((start + end & WORD, size - end))
+        self.gaps = left[:64]
+        return filled
+
+
+def _signed(difference: int) -> int:
+    """A difference of sequence numbers as a step forwards or backwards (RFC 1982)."""
+    return (difference + 0x80000000 & WORD) - 0x80000000
+
+
+class LiveFlow:
+    """Both directions of a flow and what was read from them, while the capture is scanned."""
+
+    __slots__ = (
+        "a", "alpn", "b", "client", "ech", "ended", "host", "ja4", "protocol", "quic",
+        "quic_version", "refused", "reset", "server_alpn", "server_tls", "sni", "syn_ack",
+    )  # fmt: skip
+
+    def __init__(self, protocol: int, key: bytes, want: int) -> None:
+        size = (len(key) - 4) // 2
+        source, target, ports = key[:size], key[size:-4], key[-4:]
+        self.protocol = protocol
+        self.a = Half(key, self, want)
+        self.b = Half(target + source + ports[2:] + ports[:2], self, want)
+        self.a.peer, self.b.peer = self.b, self.a
+        self.client: Half | None = None
+        """The side that opened the flow, once something tells."""
+        self.syn_ack = self.refused = self.reset = self.ended = self.ech = False
+        self.sni: str | None = None
+        self.host: str | None = None
+        self.alpn: tuple[str, ...] = ()
+        self.server_alpn = self.server_tls = self.ja4 = self.quic_version = ""
+        self.quic: QuicHello | None = None
+
+
+class QuicHello:
+    """CRYPTO bytes of a client's Initial packets, gathered until they hold a hello."""
+
+    __slots__ = ("keys", "pieces", "size")
+
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+        self.pieces: dict[int, bytes] = {}
+        self.size = 0
+
+    def add(self, offset: int, data: bytes, limit: int) -> None:
+        """Keep a piece; beyond ``limit`` bytes in all, pieces are left out."""
+        if offset + len(data) <= limit and self.size < 4 * limit:
+            self.size += len(data)
+            if len(data) > len(self.pieces.get(offset, b"")):
+                self.pieces[offset] = data
+
+    def stream(self) -> bytes:
+        """The bytes from the beginning up to the first gap."""
+        return contiguous(self.pieces, 0)
+
+
+def contiguous(pieces: dict[int, bytes], base: int) -> bytes:
+    """Pieces by sequence number put together from ``base`` up to the first gap."""
+    out = bytearray()
+    for offset, data in sorted((_signed(at - base), data) for at, data in pieces.items()):
+        if offset > len(out):
+            break
+        if offset + len(data) > len(out):
+            out += data[len(out) - offset :]
+    return bytes(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One transport connection, seen from the client. Times are seconds since 1970 (UTC)."""
+
+    client_mac: str
+    client: str
+    client_port: int
+    server: str
+    server_port: int
+    protocol: str
+    """tcp or udp."""
+    first: float
+    last: float
+    packets_up: int
+    packets_down: int
+    bytes_up: int
+    """Bytes of the frames as sent, link header included; "up" is from the client."""
+    bytes_down: int
+    payload_up: int
+    """TCP: bytes carried without retransmissions. UDP: bytes carried."""
+    payload_down: int
+    tls: str
+    sni: str
+    alpn: str
+    ja4: str
+    ech: bool
+    quic: str
+    """QUIC version, or empty."""
+    http_host: str
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """One DNS question and, if it was seen, its answer."""
+
+    time: float
+    """When it was asked; when it was answered if the question was not seen."""
+    client_mac: str
+    client: str
+    server: str
+    question: str
+    type: str
+    answered: bool
+    rcode: int
+    addresses: tuple[str, ...]
+    chain: tuple[str, ...]
+    transport: str
+    blocked: bool
+    """All addresses are null: a blocking resolver's answer."""
+
+
+@dataclass
+class Traffic:
+    """Everything read from one capture."""
+
+    flows: list[Flow] = field(default_factory=list)
+    lookups: list[Lookup] = field(default_factory=list)
+    packets: int = 0
+    octets: int = 0
+    """Bytes of all packets as sent (not as captured)."""
+    first: float | None = None
+    last: float | None = None
+    notes: Notes = field(default_factory=Notes)
+
+
+def is_null(address: str) -> bool:
+    """Whether an address is the one that blocking resolvers answer with."""
+    return ip_address(address).is_unspecified

@@ -1,0 +1,160 @@
+"""The ClientHello in QUIC Initial packets, whose keys anyone can derive (RFC 9001, RFC 9369)."""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+from typing import NamedTuple
+
+_V1_SALT = bytes.fromhex("38762cf7f55934b34d179ae6a4c80cadccbb7f0a")
+_V2_SALT = bytes.fromhex("0dede3def700a6db819381be6e269dcbf9bd2ed9")
+_VERSIONS = {
+    0x00000001: (_V1_SALT, "quic", 0, "QUIC 1"),
+    0x6B3343CF: (_V2_SALT, "quicv2", 1, "QUIC 2"),
+}
+"""Version to salt, label prefix, type bits of an Initial packet, and the version's name."""
+LARGEST_CRYPTO = 1 << 16
+
+
+class NotInitial(ValueError):
+    """A datagram that carries no Initial packet of a known version."""
+
+
+class UnknownVersion(NotInitial):
+    """A long header of a version whose keys are not known."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        super().__init__(f"version 0x{version:08x}")
+
+
+class Keys(NamedTuple):
+    """What protects a client's Initial packets."""
+
+    key: bytes
+    iv: bytes
+    hp: bytes
+
+
+class Header(NamedTuple):
+    """The open part of an Initial packet."""
+
+    version: int
+    destination: bytes
+    number_at: int
+    end: int
+
+
+def is_long_header(data: bytes) -> bool:
+    """Whether a datagram starts like a QUIC long header."""
+    return len(data) >= 7 and data[0] & 0xC0 == 0xC0
+
+
+def version_name(version: int) -> str:
+    """A version for people."""
+    known = _VERSIONS.get(version)
+    return known[3] if known else f"QUIC 0x{version:08x}"
+
+
+def header(data: bytes, at: int = 0) -> Header:
+    """The Initial packet that starts at ``at``; raises ``NotInitial``."""
+    if len(data) < at + 7 or data[at] & 0xC0 != 0xC0:
+        raise NotInitial("no long header")
+    version = int.from_bytes(data[at + 1 : at + 5], "big")
+    if version not in _VERSIONS:
+        raise UnknownVersion(version)
+    kind = _VERSIONS[version][2]
+    if data[at] >> 4 & 3 != kind:
+        raise NotInitial("another packet type")
+    destination, after = _sized(data, at + 5)
+    _, after = _sized(data, after)
+    token, after = _varint(data, after)
+    length, number_at = _varint(data, after + token)
+    if number_at + length > len(data) or length < 20:
+        raise NotInitial("cut")
+    return Header(version, destination, number_at, number_at + length)
+
+
+def client_keys(version: int, destination: bytes) -> Keys:
+    """The keys of a client's Initial packets, from the first destination connection id."""
+    salt, label, _, _ = _VERSIONS[version]
+    initial = hmac.digest(salt, destination, "sha256")
+    secret = _expand(initial, "client in", 32)
+    return Keys(
+        _expand(secret, f"{label} key", 16),
+        _expand(secret, f"{label} iv", 12),
+        _expand(secret, f"{label} hp", 16),
+    )
+
+
+def crypto(data: bytes, at: int, found: Header, keys: Keys) -> list[tuple[int, bytes]]:
+    """The CRYPTO frames (offset, bytes) of an Initial packet; ``NotInitial`` if keys don't fit."""
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    # RFC 9001, section 5.4: the sample starts four bytes after the packet number does.
+    sample = data[found.number_at + 4 : found.number_at + 20]
+    mask = Cipher(algorithms.AES(keys.hp), modes.ECB()).encryptor().update(sample)
+    first = data[at] ^ mask[0] & 0x0F
+    size = (first & 3) + 1
+    raw = data[found.number_at : found.number_at + size]
+    number = bytes(byte ^ bit for byte, bit in zip(raw, mask[1:], strict=False))
+    open_part = bytes([first]) + data[at + 1 : found.number_at] + number
+    counter = int.from_bytes(keys.iv, "big") ^ int.from_bytes(number, "big")
+    sealed = data[found.number_at + size : found.end]
+    try:
+        plain = AESGCM(keys.key).decrypt(counter.to_bytes(12, "big"), sealed, open_part)
+    except InvalidTag as error:
+        raise NotInitial("the keys do not fit") from error
+    return list(_frames(plain))
+
+
+def _frames(plain: bytes) -> list[tuple[int, bytes]]:
+    """CRYPTO frames among the frames an Initial packet may hold (RFC 9000, section 12.4)."""
+    at, found = 0, []
+    while at < len(plain):
+        kind = plain[at]
+        at += 1
+        if kind == 0x06:
+            offset, at = _varint(plain, at)
+            length, at = _varint(plain, at)
+            found.append((offset, plain[at : at + length]))
+            at += length
+        elif kind in (0x02, 0x03):
+            at = _after_ack(plain, at, kind)
+        elif kind not in (0x00, 0x01):
+            break
+    return found
+
+
+def _after_ack(plain: bytes, at: int, kind: int) -> int:
+    _, at = _varint(plain, at)
+    _, at = _varint(plain, at)
+    ranges, at = _varint(plain, at)
+    for _ in range(1 + 2 * min(ranges, len(plain)) + (3 if kind == 0x03 else 0)):
+        _, at = _varint(plain, at)
+    return at
+
+
+def _expand(secret: bytes, label: str, length: int) -> bytes:
+    """HKDF-Expand-Label (RFC 8446, section 7.1) for at most one block of SHA-256."""
+    name = b"tls13 " + label.encode()
+    info = length.to_bytes(2, "big") + bytes([len(name)]) + name + b"\0"
+    return hmac.new(secret, info + b"\x01", sha256).digest()[:length]
+
+
+def _sized(data: bytes, at: int) -> tuple[bytes, int]:
+    if at >= len(data) or data[at] > 20 or at + 1 + data[at] > len(data):
+        raise NotInitial("connection id cut")
+    return data[at + 1 : at + 1 + data[at]], at + 1 + data[at]
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    if at >= len(data):
+        raise NotInitial("number cut")
+    size = 1 << (data[at] >> 6)
+    if at + size > len(data):
+        raise NotInitial("number cut")
+    value = int.from_bytes(data[at : at + size], "big") & ((1 << (8 * size - 2)) - 1)
+    return value, at + size

@@ -1,0 +1,263 @@
+"""The names in the open part of TLS: ClientHello and ServerHello (RFC 8446, RFC 6066, JA4).
+
+JA4 follows FoxIO's technical specification, https://github.com/FoxIO-LLC/ja4.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from hashlib import sha256
+from struct import Struct
+from typing import NamedTuple
+
+LARGEST_HELLO = 1 << 16
+"""Bytes; a longer hello is not waited for."""
+MOST_RECORDS = 1024
+_CLIENT_HELLO, _SERVER_HELLO = 1, 2
+_SNI, _ALPN, _SIGNATURES, _VERSIONS, _ECH = 0, 16, 13, 43, 0xFE0D
+_VERSION = {
+    0x0300: "SSL 3.0",
+    0x0301: "TLS 1.0",
+    0x0302: "TLS 1.1",
+    0x0303: "TLS 1.2",
+    0x0304: "TLS 1.3",
+}
+_JA4_VERSION = {0x0304: "13", 0x0303: "12", 0x0302: "11", 0x0301: "10", 0x0300: "s3"}
+_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,252}[a-z0-9_])?\.?")
+_short = Struct("!H").unpack_from
+
+
+class NotTls(ValueError):
+    """Bytes that do not begin with a TLS hello."""
+
+
+class ClientHello(NamedTuple):
+    """What a client says openly; ``sni`` is empty when it names no host."""
+
+    sni: str
+    alpn: tuple[str, ...]
+    ja4: str
+    ech: bool
+    """Encrypted ClientHello (or its GREASE) is offered: the name may be a cover."""
+
+
+class ServerHello(NamedTuple):
+    """What a server says openly; ALPN only before TLS 1.3."""
+
+    version: str
+    alpn: str
+
+
+def hello(stream: bytes, transport: str = "t") -> ClientHello | ServerHello | None:
+    """The hello at the beginning of a TLS byte stream, over as many records as it takes.
+
+    ``None`` asks for more bytes; ``NotTls`` says that more would not help.
+    """
+    message = _handshake(stream)
+    if message is None:
+        return None
+    return parse_hello(message, transport)
+
+
+def parse_hello(message: bytes, transport: str) -> ClientHello | ServerHello:
+    """A whole handshake message, as TLS ("t") or QUIC ("q") carries it."""
+    try:
+        if message[0] == _CLIENT_HELLO:
+            return _client(message, transport)
+        return _server(message)
+    except (IndexError, ValueError, ArithmeticError) as error:
+        raise NotTls("malformed hello") from error
+    except _Short as error:
+        raise NotTls("malformed hello") from error
+
+
+class _Short(Exception):
+    pass
+
+
+def _handshake(stream: bytes) -> bytes | None:
+    """The first handshake message, put together from its records."""
+    at, message = 0, bytearray()
+    for _ in range(MOST_RECORDS):
+        head = stream[at : at + 5]
+        if not b"\x16\x03".startswith(head[:2]):
+            raise NotTls("no TLS handshake record")
+        if len(head) < 5:
+            return None
+        length = _short(head, 3)[0]
+        if not 0 < length <= 16384 + 256:
+            raise NotTls("record of impossible length")
+        message += stream[at + 5 : at + 5 + length]
+        _check_start(message)
+        if len(message) >= 4 and len(message) >= (whole := _length(message)):
+            return bytes(message[:whole])
+        if len(stream) < at + 5 + length:
+            return None
+        at += 5 + length
+    raise NotTls("hello over too many records")
+
+
+def _check_start(message: bytearray) -> None:
+    if message and message[0] not in (_CLIENT_HELLO, _SERVER_HELLO):
+        raise NotTls("no hello")
+    if len(message) >= 4 and _length(message) > LARGEST_HELLO:
+        raise NotTls("hello of impossible length")
+
+
+def _length(message: bytearray) -> int:
+    return 4 + int.from_bytes(message[1:4], "big")
+
+
+class _Reader:
+    """Takes length-prefixed fields off bytes; ``_Short`` when they end too soon."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def take(self, count: int) -> bytes:
+        if self.at + count > len(self.data):
+            raise _Short
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def number(self, size: int) -> int:
+        return int.from_bytes(self.take(size), "big")
+
+    def field(self, size: int) -> bytes:
+        return self.take(self.number(size))
+
+    @property
+    def more(self) -> bool:
+        return self.at < len(self.data)
+
+
+def _client(message: bytes, transport: str) -> ClientHello:
+    reader = _Reader(message)
+    reader.take(4)
+    version = reader.number(2)
+    reader.take(32)
+    reader.field(1)
+    ciphers = _numbers(reader.field(2))
+    reader.field(1)
+    extensions = _extensions(reader)
+    codes = tuple(code for code, _ in extensions)
+    body = dict(extensions)
+    alpn = _protocols(body.get(_ALPN, b""))
+    offered = _numbers(body.get(_VERSIONS, b"\0")[1:]) or (version,)
+    signatures = _numbers(body.get(_SIGNATURES, b"")[2:])
+    return ClientHello(
+        _server_name(body.get(_SNI, b"")),
+        alpn,
+        _ja4(_Offer(transport, offered, ciphers, codes, signatures, alpn[:1])),
+        _ECH in body,
+    )
+
+
+def _server(message: bytes) -> ServerHello:
+    reader = _Reader(message)
+    reader.take(4)
+    version = reader.number(2)
+    reader.take(32)
+    reader.field(1)
+    reader.take(3)
+    body = dict(_extensions(reader))
+    chosen = _numbers(body.get(_VERSIONS, b""))
+    version = chosen[0] if chosen else version
+    alpn = _protocols(body.get(_ALPN, b""))
+    return ServerHello(_VERSION.get(version, f"0x{version:04x}"), alpn[0] if alpn else "")
+
+
+def _extensions(reader: _Reader) -> list[tuple[int, bytes]]:
+    if not reader.more:
+        return []
+    inner = _Reader(reader.field(2))
+    found = []
+    while inner.more:
+        code = inner.number(2)
+        found.append((code, inner.field(2)))
+    return found
+
+
+def _numbers(data: bytes) -> tuple[int, ...]:
+    return tuple(_short(data, at)[0] for at in range(0, len(data) - 1, 2))
+
+
+def _server_name(data: bytes) -> str:
+    if len(data) < 5 or data[2] != 0:
+        return ""
+    return host(_Reader(data[3:]).field(2))
+
+
+def host(raw: bytes) -> str:
+    """A host name in lower case without its final dot; empty when the bytes are no host name."""
+    text = raw.decode("ascii", "replace").lower()
+    return text.rstrip(".") if _HOST.fullmatch(text) else ""
+
+
+def _protocols(data: bytes) -> tuple[str, ...]:
+    reader, found = _Reader(data[2:]), []
+    while reader.more:
+        raw = reader.field(1)
+        found.append(raw.decode("ascii") if raw.isascii() and raw.isalnum() else _printed(raw))
+    return tuple(found)
+
+
+def _printed(raw: bytes) -> str:
+    return "".join(chr(byte) if 33 <= byte < 127 else f"\\x{byte:02x}" for byte in raw)
+
+
+def _without_grease(codes: tuple[int, ...]) -> list[int]:
+    """Without the reserved values that clients mix in at random (RFC 8701)."""
+    return [code for code in codes if code & 0x0F0F != 0x0A0A or code >> 8 != code & 0xFF]
+
+
+class _Offer(NamedTuple):
+    """What JA4 is made of."""
+
+    transport: str
+    versions: tuple[int, ...]
+    ciphers: tuple[int, ...]
+    extensions: tuple[int, ...]
+    signatures: tuple[int, ...]
+    alpn: tuple[str, ...]
+
+
+@lru_cache(maxsize=1024)
+def _ja4(offer: _Offer) -> str:
+    ciphers = _without_grease(offer.ciphers)
+    extensions = _without_grease(offer.extensions)
+    signatures = _without_grease(offer.signatures)
+    version = max(_without_grease(offer.versions), default=0)
+    start = "".join(
+        (
+            offer.transport,
+            _JA4_VERSION.get(version, "00"),
+            "d" if _SNI in extensions else "i",
+            f"{min(len(ciphers), 99):02d}{min(len(extensions), 99):02d}",
+            _ja4_alpn(offer.alpn[0] if offer.alpn else ""),
+        )
+    )
+    kept = _hex(sorted(code for code in extensions if code not in (_SNI, _ALPN)))
+    if kept and signatures:
+        kept += "_" + _hex(signatures)
+    return f"{start}_{_hash12(_hex(sorted(ciphers)))}_{_hash12(kept)}"
+
+
+def _ja4_alpn(first: str) -> str:
+    if not first:
+        return "00"
+    ends = first[0] + first[-1]
+    if ends.isascii() and ends.isalnum():
+        return ends
+    raw = first.encode().hex()
+    return raw[0] + raw[-1]
+
+
+def _hex(codes: list[int]) -> str:
+    return ",".join(f"{code:04x}" for code in codes)
+
+
+def _hash12(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:12] if text else "0" * 12

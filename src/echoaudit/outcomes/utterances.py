@@ -1,0 +1,85 @@
+"""What was said and what was heard back: one row per attempt to say a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from echoaudit.errors import BadInput
+from echoaudit.outcomes.schema import Column, Schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from echoaudit.recording import Recording, StepEvidence
+
+NAME = "utterances"
+TABLE = Schema(
+    NAME,
+    "What was said and what was heard back: one row per attempt to say a sentence.",
+    (
+        Column("session", "string", "Step id of the session."),
+        Column("turn", "int", "Place in the session's conversation, from 0."),
+        Column("account", "string", "Account whose device was spoken to."),
+        Column("persona", "string", "Persona of the account."),
+        Column("skill", "string", "Id of the skill; empty when idle."),
+        Column("purpose", "string", "`enable`, `converse`, `disable` or `stop`."),
+        Column("text", "string", "The sentence as it was given to the voice."),
+        Column("attempt", "int", "Which attempt at the sentence it was, from 1."),
+        Column("delivered", "bool", "Whether the device answered."),
+        Column("reply", "string", "The reply as transcribed; empty when none was understood."),
+        Column("engine", "string", "What transcribed the reply; empty when nothing did."),
+        Column("started", "float", "When the sentence began.", "s since 1970"),
+        Column("said_seconds", "float", "Length of the sentence as spoken.", "s"),
+        Column("gain", "float", "Factor on the spoken samples; 0 is silence."),
+        Column("heard_seconds", "float", "Length of the recorded reply.", "s"),
+        Column("speech_seconds", "float", "Part of the recorded reply that is speech.", "s"),
+    ),
+)
+
+
+def derive(recording: Recording) -> pd.DataFrame:
+    """The turns of all sessions."""
+    return TABLE.conform(
+        row
+        for step in recording.steps("session")
+        if step.has("transcript.json")
+        for row in _rows(step)
+    )
+
+
+def _rows(step: StepEvidence) -> Iterator[dict[str, Any]]:
+    turns = step.json("transcript.json")
+    if not isinstance(turns, list):
+        raise BadInput("not a list of turns", file=step.path("transcript.json"))
+    for number, turn in enumerate(turns):
+        if not isinstance(turn, dict) or "text" not in turn:
+            raise BadInput(f"turn {number} has no text", file=step.path("transcript.json"))
+        yield _row(step, number, turn)
+
+
+def _row(step: StepEvidence, number: int, turn: Mapping[str, Any]) -> dict[str, Any]:
+    said, heard = _part(turn, "said"), _part(turn, "heard")
+    return {
+        "session": step.id,
+        "turn": number,
+        "account": step.account,
+        "persona": step.persona,
+        "skill": step.data.get("skill") or "",
+        "purpose": turn.get("purpose"),
+        "text": turn["text"],
+        "attempt": turn.get("attempt"),
+        "delivered": turn.get("delivered"),
+        "reply": heard.get("text") or "",
+        "engine": heard.get("engine") or "",
+        "started": said.get("started"),
+        "said_seconds": said.get("seconds"),
+        "gain": said.get("gain"),
+        "heard_seconds": heard.get("seconds"),
+        "speech_seconds": heard.get("speech_seconds"),
+    }
+
+
+def _part(turn: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = turn.get(name)
+    return part if isinstance(part, dict) else {}

@@ -1,0 +1,180 @@
+"""How much of what was planned happened, and what a reader must know before believing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from echoaudit.inference import Conclusion
+from echoaudit.inference.arms import DELIVERED_FLOOR
+from echoaudit.inference.scores import BID_STATES, NO_BID_STATES
+from echoaudit.report.parts import Column, Meter, Notice, Table
+from echoaudit.report.text import NOTHING, count, duration, listed, share
+
+Tables = Mapping[str, pd.DataFrame]
+LOSS_FLOOR = 0.5
+"""Less than this share of something planned is worth a loud notice."""
+
+
+def warnings(tables: Tables, conclusions: Sequence[Conclusion]) -> tuple[str, ...]:
+    """The loud notices as lines of text, worst first."""
+    return tuple(f"{n.title}: {n.text}" for n in notices(tables, conclusions) if n.loud)
+
+
+def notices(tables: Tables, conclusions: Sequence[Conclusion]) -> list[Notice]:
+    """What a reader must not miss, worst first."""
+    found = [*_silent(tables["delivery"]), *_unfinished(tables["steps"])]
+    found += [*_dropped(tables["steps"]), *_nameless(tables["endpoints"])]
+    if not conclusions:
+        found.append(Notice("No claim", "The study states no claim, so nothing is concluded."))
+    return found
+
+
+def _silent(delivery: pd.DataFrame) -> list[Notice]:
+    found = []
+    spoken = delivery[delivery["utterances_planned"] > 0]
+    for persona, own in spoken.groupby("persona", sort=True):
+        said, heard = own["utterances_planned"].sum(), own["utterances_delivered"].sum()
+        never = own[own["utterances_delivered"] == 0]
+        if len(never):
+            who = listed([str(account) for account in never["account"]])
+            title = (
+                f"The Echos of {persona} never woke"
+                if len(never) == len(own)
+                else f"{count(len(never), 'Echo')} of {persona} never woke"
+            )
+            text = f"Nothing that was said to {who} was answered."
+            found.append(Notice(title, text))
+        elif heard < DELIVERED_FLOOR * said:
+            text = f"Only {heard} of {said} sentences said to {persona} were answered."
+            found.append(Notice("Most sentences were lost", text))
+    return found
+
+
+def _unfinished(steps: pd.DataFrame) -> list[Notice]:
+    missing = int((steps["state"] == "missing").sum())
+    if not missing:
+        return []
+    return [
+        Notice(
+            "The recording is not finished",
+            f"{count(missing, 'step')} of {len(steps):,} did not happen (yet); "
+            "the same command resumes.",
+        )
+    ]
+
+
+def _dropped(steps: pd.DataFrame) -> list[Notice]:
+    lost = int(steps["dropped"].fillna(0).sum())
+    if not lost:
+        return []
+    sessions = count(int((steps["dropped"].fillna(0) > 0).sum()), "session")
+    text = f"The capture lost {count(lost, 'packet')} in {sessions}: contacts may be missing."
+    return [Notice("Packets were lost", text)]
+
+
+def _nameless(endpoints: pd.DataFrame) -> list[Notice]:
+    named, whole = _named(endpoints)
+    if whole and named < LOSS_FLOOR * whole:
+        text = f"Only {share(named, whole)} of the contacted hosts have a name."
+        return [Notice("Most hosts are nameless", text)]
+    return []
+
+
+def _named(endpoints: pd.DataFrame) -> tuple[int, int]:
+    """Contacted hosts with a name, and all of them."""
+    hosts = endpoints[["host", "witness"]].drop_duplicates("host")
+    return int((hosts["witness"].fillna("none") != "none").sum()), len(hosts)
+
+
+def meters(tables: Tables) -> list[Meter]:
+    """Shares of what was planned, in the order of the study."""
+    steps, delivery, bids = tables["steps"], tables["delivery"], tables["bids"]
+    visits = steps[steps["kind"] == "visit"]
+    sessions = steps[steps["kind"].isin(["session", "idle"]) & (steps["state"] != "missing")]
+    lossless = int((sessions["dropped"].fillna(0) == 0).sum())
+    said = int(delivery["utterances_planned"].sum())
+    heard = int(delivery["utterances_delivered"].sum())
+    complete = int((visits["state"] == "complete").sum())
+    with_bids = bids.loc[bids["state"].isin(BID_STATES), "visit"].nunique()
+    answered = int(bids["state"].isin(BID_STATES | NO_BID_STATES).sum())
+    named, hosts = _named(tables["endpoints"])
+    packets = int(steps["packets"].fillna(0).sum())
+    finished = int((steps["state"] != "missing").sum())
+    return [
+        _meter("steps finished", finished, len(steps), _span(steps)),
+        _meter("sentences answered", heard, said, "by the Echos, aloud"),
+        _meter("captures without loss", lossless, len(sessions), f"{packets:,} packets"),
+        Meter("hosts named", named, hosts, "by TLS, QUIC or DNS", named >= LOSS_FLOOR * hosts),
+        _meter("visits complete", complete, len(visits), "page loads"),
+        Meter("visits with bids", with_bids, complete, "of the complete ones"),
+        _meter("bid requests answered", answered, len(bids), _losses(bids)),
+    ]
+
+
+def _meter(label: str, part: int, whole: int, note: str) -> Meter:
+    return Meter(label, part, whole, note, good=part >= 0.9 * whole)
+
+
+def _span(steps: pd.DataFrame) -> str:
+    begin, end = steps["started"].min(), steps["ended"].max()
+    return f"in {duration(float(end - begin))}" if pd.notna(begin) and pd.notna(end) else ""
+
+
+def _losses(bids: pd.DataFrame) -> str:
+    lost = bids.loc[~bids["state"].isin(BID_STATES | NO_BID_STATES), "state"].value_counts()
+    return ", ".join(f"{number:,} {state}" for state, number in sorted(lost.items())) or "none lost"
+
+
+def accounts_table(tables: Tables) -> Table:
+    """Per account: what was planned and what became of it."""
+    steps, bids = tables["steps"], tables["bids"]
+    with_bids = bids[bids["state"].isin(BID_STATES)].groupby("account")["visit"].nunique()
+    finished = steps[steps["state"] != "missing"].groupby("account")["step"].count()
+    rows = [
+        (
+            str(row.account),
+            str(row.persona),
+            f"{finished.get(row.account, 0)} / {(steps['account'] == row.account).sum()}",
+            _of(int(row.utterances_delivered), int(row.utterances_planned)),
+            _of(int(row.visits_complete), int(row.visits_planned)),
+            f"{with_bids.get(row.account, 0):,}",
+        )
+        for row in tables["delivery"].sort_values(["persona", "account"]).itertuples()
+    ]
+    heads = ("steps finished", "sentences answered", "visits complete", "visits with bids")
+    return Table(
+        "What each account did",
+        (Column("account"), Column("persona"), *(Column(head, numeric=True) for head in heads)),
+        tuple(rows),
+    )
+
+
+def _of(part: int, whole: int) -> str:
+    return f"{part} / {whole}" if whole else NOTHING
+
+
+def losses_table(steps: pd.DataFrame) -> Table | None:
+    """Steps that did not end as planned, by reason; ``None`` when all did."""
+    lost = steps[steps["state"] != "complete"]
+    if lost.empty:
+        return None
+    reasons = lost.assign(reason=lost["reason"].fillna(NOTHING)).groupby(
+        ["kind", "state", "reason"], sort=True
+    )["account"]
+    rows = tuple(
+        (str(kind), str(state), str(reason), f"{len(who):,}", f"{who.nunique():,}")
+        for (kind, state, reason), who in reasons
+    )
+    return Table(
+        "Steps that did not end as planned",
+        (
+            Column("step"),
+            Column("state"),
+            Column("reason"),
+            Column("steps", numeric=True),
+            Column("accounts", numeric=True),
+        ),
+        rows,
+    )

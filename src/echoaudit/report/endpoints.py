@@ -1,0 +1,145 @@
+"""The section on who was contacted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from echoaudit.report.parts import Cell, Column, Section, Shade, Table
+from echoaudit.report.text import NOTHING, count, listed, size
+
+MOST_ROWS = 400
+MOST_ORGANISATIONS = 60
+UNKNOWN = "unknown organisation"
+PARTIES = {"platform": 0, "vendor": 1, "third": 2}
+
+
+def section(
+    endpoints: pd.DataFrame, accounts: dict[str, int], skills: Mapping[str, str]
+) -> Section:
+    """Who received traffic of each persona's Echos.
+
+    ``accounts`` is their number per persona, ``skills`` are names by id.
+    """
+    known = endpoints.assign(
+        organisation=endpoints["organisation"].fillna(UNKNOWN),
+        party=endpoints["party"].fillna("unknown"),
+        role=endpoints["role"].fillna("unknown"),
+        skill=endpoints["skill"].map(lambda s: skills.get(str(s), s)).fillna("none (idle)"),
+        host=endpoints["host"].fillna(NOTHING),
+    )
+    return Section(
+        id="endpoints",
+        title="Who the Echos talked to",
+        short="Contacts",
+        lead=_lead(known),
+        tables=(_matrix(known, accounts), _hosts(known)),
+        folded=(_flows(known),),
+    )
+
+
+def _lead(known: pd.DataFrame) -> str:
+    if known.empty:
+        return "No contact was captured."
+    parts = []
+    for persona, own in known.groupby("persona", sort=True):
+        third = sorted(set(own.loc[own["party"] == "third", "organisation"]) - {UNKNOWN})
+        others = f"{listed(third)} as third parties" if third else "no third party"
+        organisations = count(own["organisation"].nunique(), "organisation")
+        parts.append(f"{persona}’s Echos contacted {organisations}, with {others}")
+    return "; ".join(parts) + "."
+
+
+def _matrix(known: pd.DataFrame, accounts: dict[str, int]) -> Table:
+    """Organisation by persona: how many accounts contacted it."""
+    personas = sorted(accounts)
+    rows: list[tuple[Cell, ...]] = []
+    groups = known.groupby("organisation", sort=True)
+    order = sorted(groups, key=lambda g: (_party_rank(g[1]), -g[1]["account"].nunique(), g[0]))
+    for organisation, own in order[:MOST_ORGANISATIONS]:
+        reached = own.groupby("persona")["account"].nunique()
+        cells = tuple(_shade(int(reached.get(p, 0)), accounts[p]) for p in personas)
+        parties = "/".join(sorted(set(own["party"])))
+        roles = listed(sorted(set(own["role"])))
+        rows.append((str(organisation), parties, roles, *cells))
+    return Table(
+        "Organisations by persona: accounts whose Echo contacted them",
+        (
+            Column("organisation"),
+            Column("party"),
+            Column("roles"),
+            *(Column(persona, centred=True) for persona in personas),
+        ),
+        tuple(rows),
+        note=(
+            f"{MOST_ORGANISATIONS} of {count(len(order), 'organisation')}."
+            if len(order) > MOST_ORGANISATIONS
+            else None
+        ),
+    )
+
+
+def _party_rank(rows: pd.DataFrame) -> int:
+    return min(PARTIES.get(str(party), len(PARTIES)) for party in rows["party"])
+
+
+def _shade(part: int, whole: int) -> Shade:
+    level = 0 if not part else max(1, round(5 * part / whole)) if whole else 1
+    return Shade(f"{part} of {whole}", min(level, 5))
+
+
+HOST_KEYS = ["host", "organisation", "party", "role"]
+HOST_COLUMNS = tuple(
+    Column(label) for label in ("host", "organisation", "party", "role, listed by", "named by")
+)
+VOLUME_COLUMNS = tuple(Column(label, numeric=True) for label in ("accounts", "sent", "received"))
+
+
+def _hosts(known: pd.DataFrame) -> Table:
+    """Each host once per persona, with the skills in whose sessions it was contacted."""
+    rows = []
+    for (persona, *key), own in known.groupby(["persona", *HOST_KEYS], sort=True):
+        skills = listed(sorted({str(skill) for skill in own["skill"]}), 3)
+        rows.append((*_naming(key, own), str(persona), skills, *_volume(own)))
+    rows.sort(key=lambda row: (PARTIES.get(row[2], 3), row[0], row[5]))
+    return Table(
+        "Hosts by persona, with the skills that led there",
+        (*HOST_COLUMNS, Column("persona"), Column("skills"), *VOLUME_COLUMNS),
+        tuple(rows[:MOST_ROWS]),
+        note=_cut(len(rows)),
+    )
+
+
+def _flows(known: pd.DataFrame) -> Table:
+    """Skill to host to organisation, with the evidence that names the host."""
+    rows = []
+    for (persona, skill, *key), own in known.groupby(["persona", "skill", *HOST_KEYS], sort=True):
+        rows.append((str(skill), str(persona), *_naming(key, own), *_volume(own)))
+    rows.sort(key=lambda row: (row[1], row[0], PARTIES.get(row[4], 3), row[2]))
+    return Table(
+        "From skill to host to organisation",
+        (Column("skill"), Column("persona"), *HOST_COLUMNS, *VOLUME_COLUMNS),
+        tuple(rows[:MOST_ROWS]),
+        note=_cut(len(rows)),
+    )
+
+
+def _naming(key: list[str], own: pd.DataFrame) -> tuple[str, ...]:
+    """Host, organisation, party, role with the lists that state it, and what named the host."""
+    host, organisation, party, role = key
+    sources = sorted(set(own["role_source"].dropna().astype(str)))
+    stated = f"{role}, {listed(sources)}" if sources else role
+    witness = listed(sorted(set(own["witness"].fillna("none").astype(str))))
+    return host, organisation, party, stated, witness
+
+
+def _volume(own: pd.DataFrame) -> tuple[str, str, str]:
+    up, down = (float(own[column].fillna(0).sum()) for column in ("bytes_up", "bytes_down"))
+    return f"{own['account'].nunique()}", size(up), size(down)
+
+
+def _cut(rows: int) -> str | None:
+    if rows <= MOST_ROWS:
+        return None
+    return f"The first {MOST_ROWS} of {rows:,} rows; all are in findings/endpoints.parquet."

@@ -1,0 +1,168 @@
+"""What was done, in words that can go into a paper, and what it cannot show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from echoaudit.inference import Conclusion
+from echoaudit.inference.scores import MIN_OBSERVATIONS
+from echoaudit.inference.tests import EXACT_LABELINGS
+from echoaudit.report.text import count, listed, moment
+
+Tables = Mapping[str, pd.DataFrame]
+
+
+def method(info: Mapping[str, Any], tables: Tables, conclusions: Sequence[Conclusion]) -> list[str]:
+    """Paragraphs on design, treatment, measurement and analysis, from what was recorded."""
+    found = [_design(tables["steps"]), _speech(info, tables), _web(info, tables)]
+    return [*found, *_analysis(conclusions)]
+
+
+def _design(steps: pd.DataFrame) -> str:
+    accounts = steps.groupby("persona", sort=True)["account"].nunique()
+    personas = listed([f"{persona} ({count(n, 'account')})" for persona, n in accounts.items()], 12)
+    visits = steps[steps["kind"] == "visit"]
+    rounds = visits.groupby("phase")["round"].nunique()
+    before, after = int(rounds.get("before", 0)), int(rounds.get("after", 0))
+    times = (
+        f"between {moment(float(steps['started'].min()))} and {moment(float(steps['ended'].max()))}"
+        if steps["started"].notna().any()
+        else "at no time"
+    )
+    return (
+        f"The study ran {count(len(accounts), 'persona')}, {personas}, {times}. Each account had "
+        "a smart speaker, a platform account and a browser profile of its own. Its browser "
+        f"visited {count(visits['site'].nunique(), 'site')} in {count(before, 'round')} before "
+        f"anything was said and in {count(after, 'round')} afterwards; within a round, accounts "
+        "of all personas were interleaved."
+    )
+
+
+def _speech(info: Mapping[str, Any], tables: Tables) -> str:
+    config = _part(info, "config")
+    speaker, talk = _part(config, "speaker"), _part(config, "conversation")
+    delivery, steps = tables["delivery"], tables["steps"]
+    skills = steps.loc[steps["kind"] == "session", "skill"].nunique()
+    said = int(delivery["utterances_planned"].sum())
+    heard = int(delivery["utterances_delivered"].sum())
+    return (
+        f"Personas with an interest used {count(skills, 'skill')} by voice: "
+        f"{count(said, 'sentence')}, synthesised by {speaker.get('engine', 'an unnamed engine')}, "
+        f"were played aloud and said up to {talk.get('attempts', 1)} times; {heard} were answered "
+        "aloud. A sentence counts as delivered when the speaker answered it. All traffic of each "
+        "speaker was captured at its gateway, per session."
+    )
+
+
+def _web(info: Mapping[str, Any], tables: Tables) -> str:
+    browser = _part(_part(info, "config"), "browser")
+    cookies = browser.get("third_party_cookies", "as configured")
+    bids = tables["bids"]
+    forced = int(bids["forced"].fillna(False).sum()) if "forced" in bids else 0
+    return (
+        f"Bids were read from the header-bidding library inside each page ({len(bids):,} requests "
+        f"to bidders, {forced:,} of them in auctions that the visit itself had to start). "
+        f"Third-party cookies: {cookies}. Identifiers of one party in requests to another are "
+        "shown as tokens."
+    )
+
+
+def _analysis(conclusions: Sequence[Conclusion]) -> list[str]:
+    if not conclusions:
+        return ["No claim was stated, so nothing was tested."]
+    first = conclusions[0]
+    baseline = (
+        "the score after the conversations minus the score before"
+        if first.rounds_before
+        else "the score after the conversations, for there was no baseline"
+    )
+    found = [
+        "The unit of analysis is the account, since what a persona does is done to accounts and "
+        "bids of one account are not independent. An account’s score is its effect in a "
+        "least-squares fit of log prices on account and cell, where a cell is a site, slot, "
+        f"bidder and round; compared is {baseline}. Accounts with fewer than {MIN_OBSERVATIONS} "
+        "comparable observations in a phase are left out and counted. Timeouts, errors and "
+        "rejected bids are neither bids nor zeros.",
+        _tests(conclusions),
+    ]
+    if first.test is not None and first.test.family > 1:
+        found.append(
+            f"p values are corrected for {first.test.family} claims by Holm’s method; each claim "
+            f"is judged at {first.alpha:g}."
+        )
+    return found
+
+
+def _tests(conclusions: Sequence[Conclusion]) -> str:
+    methods = {c.test.method for c in conclusions if c.test is not None}
+    parts = []
+    if "permutation" in methods:
+        parts.append(
+            "Scores were compared by permuting the accounts’ labels with the studentised "
+            f"difference of means (all labelings up to {EXACT_LABELINGS:,}, else random ones)"
+        )
+    if methods & {"pooled", "welch"}:
+        parts.append(
+            "Where the number of accounts is too small for permutation to reach the level asked, "
+            "a t test decided, which assumes normal scores"
+        )
+    if "crawford-howell" in methods:
+        parts.append(
+            "A single account was compared with the controls by Crawford and Howell’s t test"
+        )
+    parts.append(
+        "Effects are ratios of geometric means with 95 % intervals from the t distribution over "
+        "accounts; a claim’s p is one-sided when the claim names a direction"
+    )
+    return ". ".join(parts) + "."
+
+
+def limits(info: Mapping[str, Any], conclusions: Sequence[Conclusion]) -> list[str]:
+    """What a reader must not conclude."""
+    found = [
+        "A supported claim says that bids for these accounts differ and that chance is an "
+        "unlikely cause. It does not say why: the path from the speaker to the bidder runs "
+        "through servers that nobody outside can see.",
+        "Who contacts whom is seen from outside: names come from TLS, QUIC and DNS, and "
+        "encrypted content was not read unless a device trusted the gateway.",
+        "“Listed by” names the list that calls a host advertising or tracking. Hosts on no list "
+        "are unknown, not harmless.",
+        "Identifiers that parties exchange between their servers are invisible here.",
+        "The recording’s hashes show that it has not changed since it was sealed. They do not "
+        "show that a site sent what was recorded, or that nobody staged the room.",
+    ]
+    if any(c.state == "not supported" for c in conclusions):
+        found.insert(
+            1,
+            "“Not supported” is not “no difference”: an effect below the detectable one may have "
+            "been missed.",
+        )
+    return found
+
+
+def versions(info: Mapping[str, Any], provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and values of everything that identifies this report."""
+    recording, analysis = _part(provenance, "recording"), _part(provenance, "analysis")
+    rows = [
+        ("analysis", f"{analysis.get('name')} {analysis.get('version')}"),
+        ("recorded by", " ".join(str(v) for v in _part(info, "software").values())),
+        ("recording format", str(recording.get("format"))),
+        ("study (SHA-256)", str(recording.get("study_hash"))),
+        ("journal head (SHA-256)", str(recording.get("journal_head"))),
+        ("sealed", "yes" if recording.get("sealed") else "no: more may be recorded"),
+    ]
+    rows += [
+        (f"table {name} (SHA-256 of its rows)", str(table["sha256"]))
+        for name, table in sorted(_part(provenance, "tables").items())
+    ]
+    rows += [(str(k), str(v)) for k, v in sorted(_part(info, "tools").items())]
+    return rows
+
+
+def _part(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A mapping inside a mapping; empty when it is absent or something else."""
+    found = values.get(name)
+    return found if isinstance(found, Mapping) else {}

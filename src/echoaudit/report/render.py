@@ -1,0 +1,131 @@
+"""The page: sections in the order a reader asks, put through the templates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from echoaudit.inference import Conclusion
+from echoaudit.report import bids, coverage, endpoints, speech, syncs
+from echoaudit.report.method import limits, method, versions
+from echoaudit.report.palette import controls_of, palette
+from echoaudit.report.parts import Section
+from echoaudit.report.stated import StatedStudy, stated
+from echoaudit.report.text import clean, count, finalize, listed, moment
+from echoaudit.report.verdicts import diagnostics, verdicts
+
+TITLE_LIMIT = 80
+
+
+def render(
+    info: Mapping[str, Any],
+    tables: Mapping[str, pd.DataFrame],
+    conclusions: Sequence[Conclusion],
+    provenance: Mapping[str, Any],
+) -> str:
+    """The report as one HTML file without script or anything to fetch.
+
+    ``info`` is the recording's description with its study under ``study``; ``tables`` are the
+    outcomes' with ``steps`` and ``delivery``. Equal arguments give equal bytes. Everything in them
+    is shown as text, whatever it contains.
+    """
+    study = stated(info.get("study"))
+    accounts = tables["steps"].groupby("persona", sort=True)["account"].nunique().to_dict()
+    plain = {persona.persona for persona in study.personas if not persona.skills}
+    controls = (plain & accounts.keys()) | controls_of(conclusions)
+    colours = palette(accounts, controls)
+    return (
+        _environment()
+        .get_template("report.html.jinja")
+        .render(
+            title=_title(study, accounts, conclusions),
+            meta=_meta(info, tables, accounts),
+            verdicts=verdicts(conclusions),
+            notices=coverage.notices(tables, conclusions),
+            meters=coverage.meters(tables),
+            coverage_tables=[
+                t
+                for t in (coverage.accounts_table(tables), coverage.losses_table(tables["steps"]))
+                if t is not None
+            ],
+            sections=_sections(tables, conclusions, accounts, colours, study),
+            method=method(info, tables, conclusions),
+            limits=limits(info, conclusions),
+            versions=versions(info, provenance),
+            personas=_personas(study, accounts),
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("echoaudit.report", "templates"),
+        autoescape=True,
+        finalize=finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["cut"] = clean
+    return environment
+
+
+def _sections(
+    tables: Mapping[str, pd.DataFrame],
+    conclusions: Sequence[Conclusion],
+    accounts: dict[str, int],
+    colours: dict[str, str],
+    study: StatedStudy,
+) -> list[Section]:
+    skills = {skill.id: skill.name for persona in study.personas for skill in persona.skills}
+    return [
+        bids.section(tables["bids"], conclusions, colours),
+        diagnostics(conclusions),
+        speech.section(tables["utterances"], skills),
+        endpoints.section(tables["endpoints"], accounts, skills),
+        syncs.section(tables["syncs"], _platform(tables["endpoints"])),
+    ]
+
+
+def _platform(contacts: pd.DataFrame) -> set[str]:
+    own = contacts.loc[contacts["party"] == "platform", "domain"]
+    return {str(domain) for domain in own.dropna()}
+
+
+def _title(
+    study: StatedStudy, accounts: Mapping[str, int], conclusions: Sequence[Conclusion]
+) -> str:
+    name = study.study or listed(sorted(accounts) or ["empty study"])
+    compared = [c.control.persona for c in conclusions if c.treated.persona == name]
+    return clean(f"{name} compared with {compared[0]}" if compared else name, TITLE_LIMIT)
+
+
+def _meta(
+    info: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], accounts: Mapping[str, int]
+) -> list[str]:
+    started = tables["steps"]["started"].min()
+    config = info.get("config")
+    name = config.get("config") if isinstance(config, Mapping) else None
+    facts = [
+        moment(None if pd.isna(started) else float(started)),
+        count(len(accounts), "persona"),
+        count(sum(accounts.values()), "account"),
+    ]
+    return [*facts, f"configuration {name}"] if name else facts
+
+
+def _personas(study: StatedStudy, accounts: Mapping[str, int]) -> list[dict[str, str]]:
+    return [
+        {
+            "name": persona.persona,
+            "about": persona.interest or persona.description or "no interest",
+            "accounts": count(accounts.get(persona.persona, 0), "account"),
+            "skills": count(len(persona.skills), "skill") if persona.skills else "no skills",
+        }
+        for persona in study.personas
+    ]

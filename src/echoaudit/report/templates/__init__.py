@@ -1,0 +1,1 @@
+"""Templates of the page; every printed value is cleaned and escaped."""

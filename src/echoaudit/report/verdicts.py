@@ -1,0 +1,171 @@
+"""Conclusions as the cards at the top of the page and the checks further down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from echoaudit.inference import Conclusion
+from echoaudit.inference.conclusion import Arm
+from echoaudit.inference.sentence import METHOD
+from echoaudit.report.parts import Column, Section, Table
+from echoaudit.report.text import NOTHING, count, p_value, ratio, share
+
+SIGNS = {"supported": "✓", "not supported": "○", "insufficient": "?"}
+CLASSES = {"supported": "yes", "not supported": "no", "insufficient": "open"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One claim's card."""
+
+    claim: str
+    state: str
+    sign: str
+    css: str
+    sentence: str
+    needed: str | None
+    numbers: tuple[tuple[str, str], ...]
+
+
+def verdicts(conclusions: Sequence[Conclusion]) -> list[Verdict]:
+    """Cards in the order of the claims."""
+    return [
+        Verdict(
+            c.claim, c.state, SIGNS[c.state], CLASSES[c.state], c.sentence, c.needed, _numbers(c)
+        )
+        for c in conclusions
+    ]
+
+
+def _numbers(c: Conclusion) -> tuple[tuple[str, str], ...]:
+    accounts = f"{len(c.treated.accounts)} + {len(c.control.accounts)}"
+    basis = (
+        ("accounts", accounts),
+        ("rounds", f"{c.rounds_before} before, {c.rounds_after} after"),
+        ("bids", f"{c.treated.bids + c.control.bids:,}"),
+    )
+    if c.effect is None or c.test is None:
+        return basis
+    p = p_value(c.test.p_corrected)
+    return (
+        ("effect", ratio(c.effect.ratio)),
+        ("95 % interval", f"{ratio(c.effect.low)} to {ratio(c.effect.high)}"),
+        ("p" if c.test.family == 1 else f"p, of {c.test.family} claims", p),
+        ("smallest possible p", p_value(c.test.smallest_p)),
+        ("detectable", ratio(c.effect.detectable) if c.effect.detectable else NOTHING),
+        *basis,
+    )
+
+
+def diagnostics(conclusions: Sequence[Conclusion]) -> Section:
+    """What could have gone wrong and whether it did."""
+    return Section(
+        id="checks",
+        title="Checks on the conclusions",
+        short="Checks",
+        lead=(
+            "A difference between personas can also come from one odd account, from arms that "
+            "differed before anything was said, or from data lost on one side."
+        ),
+        tables=(_checks(conclusions), _arms(conclusions)) if conclusions else (),
+    )
+
+
+def _checks(conclusions: Sequence[Conclusion]) -> Table:
+    return Table(
+        "Diagnostics of each claim",
+        (
+            Column("claim"),
+            Column("one account left out"),
+            Column("before treatment"),
+            Column("controls divided"),
+            Column("test"),
+            Column("p of the t test", numeric=True),
+            Column("spread of accounts", numeric=True),
+        ),
+        tuple(
+            (c.claim, _left_out(c), _before(c), _divided(c), _test(c), *_spread(c))
+            for c in conclusions
+        ),
+        note=(
+            "One account left out: lowest and highest effect then. Before treatment: the same "
+            "ratio in the baseline rounds, 1× when the arms began alike. Controls divided: how "
+            "many divisions of the controls into halves the analysis calls different. Spread: "
+            "standard deviation of the accounts’ log scores."
+        ),
+    )
+
+
+def _left_out(c: Conclusion) -> str:
+    ends = c.diagnostics.leave_one_out
+    return f"{ratio(ends[0])} to {ratio(ends[1])}" if ends else NOTHING
+
+
+def _before(c: Conclusion) -> str:
+    found = c.diagnostics
+    if found.baseline_ratio is None:
+        return "no baseline"
+    return f"{ratio(found.baseline_ratio)} (p {p_value(found.baseline_p)})"
+
+
+def _divided(c: Conclusion) -> str:
+    check = c.diagnostics.splits
+    if check is None:
+        return "too few controls"
+    state = "passed" if check.passed else "failed"
+    return f"{state}: {check.rejected} of {check.splits:,}"
+
+
+def _test(c: Conclusion) -> str:
+    if c.test is None:
+        return NOTHING
+    if c.test.method != "permutation":
+        return f"{METHOD[c.test.method]} (parametric)"
+    kind = "all" if c.test.exact else "random"
+    return f"{METHOD['permutation']}, {kind} {c.test.labelings:,} labelings"
+
+
+def _spread(c: Conclusion) -> tuple[str, str]:
+    sd = f"{c.effect.account_sd:.3f}" if c.effect else NOTHING
+    return p_value(c.test.t_p if c.test else None), sd
+
+
+def _arms(conclusions: Sequence[Conclusion]) -> Table:
+    rows = [
+        (c.claim, role, *_arm(arm))
+        for c in conclusions
+        for arm, role in ((c.treated, "treated"), (c.control, "control"))
+    ]
+    return Table(
+        "What each side rests on, and what it lost",
+        (
+            Column("claim"),
+            Column("side"),
+            Column("persona"),
+            Column("accounts scored"),
+            Column("visits complete", numeric=True),
+            Column("visits with bids", numeric=True),
+            Column("bids", numeric=True),
+            Column("bid rate", numeric=True),
+            Column("unanswered", numeric=True),
+            Column("sentences answered", numeric=True),
+        ),
+        tuple(rows),
+    )
+
+
+def _arm(arm: Arm) -> tuple[str, ...]:
+    lost = f" (not: {', '.join(arm.unscored)})" if arm.unscored else ""
+    return (
+        arm.persona,
+        f"{count(len(arm.accounts), 'account')}{lost}",
+        f"{arm.visits_complete:,} / {arm.visits_planned:,}",
+        share(arm.visits_with_bids, arm.visits_complete),
+        f"{arm.bids:,}",
+        share(arm.bids, arm.bids + arm.no_bids),
+        f"{arm.failures:,}",
+        f"{arm.utterances_delivered} / {arm.utterances_planned}"
+        if arm.utterances_planned
+        else NOTHING,
+    )

@@ -1,0 +1,253 @@
+"""Steps in order: drives the instruments and records what they saw."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from echoaudit.errors import EchoauditError, ExitCode, Unavailable
+from echoaudit.instruments.browser import Browser, BrowserCrashed
+from echoaudit.instruments.gateway import Gateway
+from echoaudit.instruments.microphone import Microphone
+from echoaudit.instruments.speaker import Speaker
+from echoaudit.recording import read_json, write_json
+from echoaudit.runner.conversation import Turn, converse, sentences
+
+if TYPE_CHECKING:
+    from echoaudit.instruments.browser.visit import Visit
+    from echoaudit.recording import Recording
+    from echoaudit.runner.progress import Progress
+    from echoaudit.study.models import Config
+    from echoaudit.study.plan import Account, Plan, Step, Track, Wave
+
+BROWSERS_PER_VISIT = 3
+"""Browsers that may crash on one visit before the run gives up; it can be resumed."""
+LEASE_PATIENCE = 30.0
+"""Seconds a speaker may take to ask the gateway for its address."""
+
+
+class Stopped(EchoauditError):
+    """The user asked to stop; every step so far is recorded."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """Folders outside the recording that a run needs."""
+
+    profiles: Path
+    """One browser profile per account."""
+    state: Path
+    """What the instruments keep while they run: leases, logs, sockets."""
+
+
+class Runner:
+    """Runs the unfinished steps of a plan.
+
+    Waves happen one after the other; within a wave the accounts' tracks run in parallel, bounded
+    by ``config.parallel``. A step is either finished in the journal or will be done again.
+    """
+
+    def __init__(
+        self, config: Config, plan: Plan, recording: Recording, rooms: Rooms, progress: Progress
+    ) -> None:
+        self.config = config
+        self.plan = plan
+        self.recording = recording
+        self.rooms = rooms
+        self.progress = progress
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Ask every track to end after its current step."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Run all unfinished steps.
+
+        Raises:
+            Stopped: when :meth:`stop` was called before the plan was done.
+            Unavailable: when an instrument is missing or breaks; steps so far are recorded.
+        """
+        pending = [wave for wave in self.plan.waves if self._pending(wave)]
+        if not pending:
+            return
+        devices = {account: device.mac for account, device in self.config.devices.items()}
+        with Gateway(self.config.gateway, devices, self.rooms.state / "gateway") as gateway:
+            for wave in pending:
+                self._wave(wave, gateway)
+
+    def _pending(self, wave: Wave) -> list[Step]:
+        finished = self.recording.finished
+        return [s for track in wave.tracks for s in track.steps if s.id not in finished]
+
+    def _wave(self, wave: Wave, gateway: Gateway) -> None:
+        self.progress.wave(wave.name, len(self._pending(wave)))
+        talks = wave.kind == "sessions"
+        parallel = self.config.parallel
+        workers = min(parallel.sessions if talks else parallel.browsers, len(wave.tracks))
+        act: Callable[[Track], None] = (
+            (lambda track: self._talk(track, gateway)) if talks else self._browse
+        )
+        with ThreadPoolExecutor(workers, thread_name_prefix=wave.name) as pool:
+            tracks = [pool.submit(act, track) for track in wave.tracks]
+            done, _ = wait(tracks, return_when=FIRST_EXCEPTION)
+            if any(track.exception() for track in done):
+                self._stop.set()
+        for track in tracks:
+            track.result()
+        if self._stop.is_set():
+            raise Stopped("stopped after the steps that were running; the same command resumes")
+
+    def _steps(self, track: Track) -> Iterator[Step]:
+        for step in track.steps:
+            if self._stop.is_set():
+                return
+            if step.id not in self.recording.finished:
+                yield step
+
+    @contextmanager
+    def _recorded(self, step: Step) -> Iterator[Path]:
+        with self.recording.step(step.id, step.kind, **step.to_json()) as folder:
+            yield folder
+
+    # --- sessions -----------------------------------------------------------------------------
+
+    def _talk(self, track: Track, gateway: Gateway) -> None:
+        steps = list(self._steps(track))
+        if not steps:
+            return
+        account = track.account.id
+        gateway.wait_for(account, LEASE_PATIENCE)
+        speaker = Speaker(self.config.speaker, account)
+        microphone = Microphone(self.config.microphone, account)
+        for step in self._steps(track):
+            with self._recorded(step) as folder:
+                turns = self._session(step, folder, gateway, speaker, microphone)
+            self.progress.finished(step, _heard(turns) if step.skill else "background recorded")
+
+    def _session(
+        self,
+        step: Step,
+        folder: Path,
+        gateway: Gateway,
+        speaker: Speaker,
+        microphone: Microphone,
+    ) -> list[Turn]:
+        settings = self.config.conversation
+        turns: list[Turn] = []
+        with gateway.capture(step.account.id, folder):
+            started = time.time()
+            try:
+                if step.skill is None:
+                    self._stop.wait(settings.idle)
+                else:
+                    to_say = sentences(step.skill, settings)
+                    turns.extend(converse(to_say, speaker, microphone, settings, folder))
+            finally:
+                ended = time.time()
+                write_json(folder / "transcript.json", [turn.to_json() for turn in turns])
+        if step.skill is None and self._stop.is_set():
+            raise Stopped("stopped; the same command resumes")
+        write_json(
+            folder / "session.json",
+            {
+                "account": step.account.id,
+                "persona": step.account.persona,
+                "skill": step.skill.id if step.skill else None,
+                "started": started,
+                "ended": ended,
+                "device": dict(gateway.device(step.account.id)),
+            },
+        )
+        return turns
+
+    # --- visits -------------------------------------------------------------------------------
+
+    def _browse(self, track: Track) -> None:
+        steps = list(self._steps(track))
+        while steps:
+            steps = self._browse_until_crash(track.account, steps)
+
+    def _browse_until_crash(self, account: Account, steps: list[Step]) -> list[Step]:
+        """Do steps in one browser; returns those that are left for the next one."""
+        crashes = 0
+        with Browser(self.config.browser, self.rooms.profiles / account.id) as browser:
+            for number, step in enumerate(steps):
+                if self._stop.is_set():
+                    return []
+                try:
+                    visit = self._visit(step, browser)
+                except BrowserCrashed as crash:
+                    crashes = self._crashed(step)
+                    if crashes >= BROWSERS_PER_VISIT:
+                        raise Unavailable(f"{step.id}: {crash}, {crashes} times") from crash
+                    return steps[number:]
+                self.progress.finished(step, _seen(visit))
+        return []
+
+    def _crashed(self, step: Step) -> int:
+        """Count the browsers that ended in this step, from the recording's own journal."""
+        ended = [e for e in self.recording.events() if e.event == "step-interrupted"]
+        return sum(e.data.get("step") == step.id for e in ended)
+
+    def _visit(self, step: Step, browser: Browser) -> Visit:
+        with self._recorded(step) as folder:
+            if step.kind == "sign-in":
+                visit = self._sign_in(step, browser)
+            else:
+                assert step.site is not None
+                visit = browser.visit(step.site.url, folder)
+            write_json(folder / "visit.json", self._visit_record(step, visit))
+        return visit
+
+    def _visit_record(self, step: Step, visit: Visit) -> dict[str, Any]:
+        sign_in = self.config.sign_in
+        return {
+            "account": step.account.id,
+            "persona": step.account.persona,
+            "site": step.site.site if step.site else None,
+            "url": step.site.url if step.site else sign_in and sign_in.url,
+            "phase": step.phase,
+            "round": step.round,
+            "started": visit.started,
+            "ended": visit.ended,
+            "state": visit.state,
+            "reason": visit.reason,
+            "notes": list(visit.notes),
+            "browser": dict(visit.browser),
+        }
+
+    def _sign_in(self, step: Step, browser: Browser) -> Visit:
+        settings = self.config.sign_in
+        assert settings is not None
+        secrets = read_json(settings.secrets)
+        secret = secrets.get(step.account.id) if isinstance(secrets, dict) else None
+        if not isinstance(secret, dict) or not {"username", "password"} <= secret.keys():
+            raise Unavailable(
+                f"{settings.secrets} has no username and password for account {step.account.id}",
+                fix="add them to that file",
+            )
+        visit = browser.sign_in(settings, secret["username"], secret["password"])
+        if visit.state != "complete":
+            raise Unavailable(f"{step.account.id} could not sign in: {visit.reason}")
+        return visit
+
+
+def _heard(turns: list[Turn]) -> str:
+    asked = {(turn.purpose, turn.text) for turn in turns if turn.purpose != "stop"}
+    answered = {(t.purpose, t.text) for t in turns if t.purpose != "stop" and t.delivered}
+    return f"{len(answered)} of {len(asked)} sentences answered"
+
+
+def _seen(visit: Visit) -> str:
+    if visit.state != "complete":
+        return f"{visit.state}: {visit.reason}"
+    return f"{visit.bids} bids, {visit.requests} requests, {visit.ended - visit.started:.1f} s"

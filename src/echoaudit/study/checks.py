@@ -1,0 +1,105 @@
+"""What a schema cannot say: values that must differ, or that name one another."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+
+from echoaudit.study.faults import shown, suggestion
+from echoaudit.study.models import Catalogue, Claim, Config, Persona, Site, Study
+from echoaudit.study.typed import Place, Problem
+
+
+def check_persona(persona: Persona) -> Iterator[Problem]:
+    """A persona is not its own control."""
+    if persona.control == persona.persona:
+        found = f"{shown(persona.control)} as its own control"
+        yield Problem(("control",), found, "another persona", "control: vanilla")
+
+
+def check_catalogue(catalogue: Catalogue) -> Iterator[Problem]:
+    """Skill ids and invocation names open one skill each."""
+    skills = catalogue.skills
+    ids = [(("skills", index, "id"), skill.id) for index, skill in enumerate(skills)]
+    yield from _differ(ids, "skill id", "id: B01LPS96B4")
+    spoken = [
+        (("skills", index, "invocation"), " ".join(skill.invocation.casefold().split()))
+        for index, skill in enumerate(skills)
+    ]
+    yield from _differ(spoken, "invocation name", "invocation: style check")
+
+
+def check_study(study: Study) -> Iterator[Problem]:
+    """Claims and sites have names of their own."""
+    yield from _sites(study.sites)
+    names = [(("claims", index, "claim"), claim.claim) for index, claim in enumerate(study.claims)]
+    yield from _differ(names, "claim", "claim: fashion-above-vanilla")
+    for index, claim in enumerate(study.claims):
+        if claim.treated == claim.control:
+            found = f"{shown(claim.control)} compared with itself"
+            yield Problem(
+                ("claims", index, "control"), found, "another persona", "control: vanilla"
+            )
+
+
+def check_claims(claims: Iterable[Claim], personas: list[str]) -> Iterator[Problem]:
+    """Every persona that a claim names takes part."""
+    for index, claim in enumerate(claims):
+        for role, name in (("treated", claim.treated), ("control", claim.control)):
+            if name not in personas:
+                found = f"unknown persona {shown(name)}{suggestion(name, personas)}"
+                example = f"{role}: {personas[0]}"
+                yield Problem(("claims", index, role), found, ", ".join(personas), example)
+
+
+def check_config(config: Config) -> Iterator[Problem]:
+    """Sites and devices are each given once, and addresses are addresses."""
+    yield from _sites(config.sites)
+    macs = [(("devices", name, "mac"), device.mac) for name, device in config.devices.items()]
+    yield from _differ(macs, "device address", "mac: fc:65:de:00:00:02")
+    yield from _network(config.gateway.address)
+    for index, resolver in enumerate(config.gateway.dns):
+        yield from _resolver(resolver, ("gateway", "dns", index))
+
+
+def _sites(sites: Iterable[Site]) -> Iterator[Problem]:
+    listed = list(enumerate(sites))
+    names = [(("sites", index, "site"), site.site) for index, site in listed]
+    yield from _differ(names, "site", "site: daily-news")
+    pages = [(("sites", index, "url"), site.url) for index, site in listed]
+    yield from _differ(pages, "url", "url: https://news.example/")
+
+
+def _differ(values: Iterable[tuple[Place, str]], what: str, example: str) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for place, value in values:
+        if value in seen:
+            yield Problem(place, f"{what} {shown(value)} a second time", "each once", example)
+        seen.add(value)
+
+
+def _network(address: str) -> Iterator[Problem]:
+    try:
+        interface = ipaddress.IPv4Interface(address)
+    except ValueError:
+        interface = None
+    if interface is None or not 8 <= interface.network.prefixlen <= 29:
+        allowed = "an IPv4 address with its network's length, 8 to 29"
+        example = "address: 192.168.77.1/24"
+        yield Problem(
+            ("gateway", "address"), f"found {shown(address)} for gateway.address", allowed, example
+        )
+
+
+def _resolver(resolver: str, place: Place) -> Iterator[Problem]:
+    address, _, port = resolver.partition("#")
+    try:
+        ipaddress.ip_address(address)
+        fits = not port or 0 < int(port) < 65536
+    except ValueError:
+        fits = False
+    if not fits:
+        allowed = "an IP address, with #PORT when it is not 53"
+        yield Problem(
+            place, f"found {shown(resolver)} for gateway.dns", allowed, 'dns: ["9.9.9.9"]'
+        )

@@ -1,0 +1,383 @@
+"""What a user writes: personas, skills, claims and where a study runs, as typed values."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+
+def _words(allowed: str, example: object, **more: Any) -> Any:
+    """Schema words for people: what a value may be (editors show it too) and one that is good."""
+    return Field(examples=[example], json_schema_extra={"patternErrorMessage": allowed, **more})
+
+
+Name = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$"),
+    _words("lower-case letters, digits and hyphens, at most 40", "fashion"),
+]
+"""Lower-case words joined by hyphens: names become folders."""
+
+AccountName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}-[1-9][0-9]?$"),
+    _words("a persona's name, a hyphen and the account's number", "fashion-1"),
+]
+
+ClaimName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,99}$"),
+    _words("lower-case letters, digits and hyphens, at most 100", "fashion-above-vanilla"),
+]
+
+Text = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=500, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$"
+    ),
+    _words("one line of 1 to 500 characters", "some words"),
+]
+
+Prose = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=5000, strip_whitespace=True),
+    _words("1 to 5000 characters", "some sentences"),
+]
+
+FromHere = Annotated[
+    Path, _words("a path, relative to the working directory", "recordings", relativeTo="command")
+]
+"""Other paths are relative to the file they are written in."""
+
+Beside = Annotated[
+    Path,
+    _words(
+        "a path relative to this file, so that a recording holds the whole study",
+        "../skills/fashion.yaml",
+        relativeTo="file only",
+    ),
+]
+
+
+class Strict(BaseModel):
+    """Base of everything read from YAML: no unknown keys, no coercion, immutable."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
+
+
+# --- skills -----------------------------------------------------------------------------------
+
+
+class Source(Strict):
+    """Where a catalogue's facts come from."""
+
+    kind: Text = Field(examples=["skill page of the store"])
+    """What kind of source it was."""
+    date: date
+    """The day on which they were true."""
+
+
+class Skill(Strict):
+    """A third-party voice app."""
+
+    id: Text = Field(examples=["B01LPS96B4"])
+    """The store's id (ASIN)."""
+    name: Text = Field(examples=["Style Check"])
+    """As the store shows it; also spoken, to enable the skill."""
+    invocation: Text = Field(examples=["style check"])
+    """The words that open it, as spoken."""
+    vendor: Text | None = None
+    """Who publishes it, as the store says."""
+    utterances: tuple[Text, ...] = Field(min_length=1, examples=[["Alexa, open Style Check."]])
+    """Whole sentences, each with its wake word."""
+    policy_url: Text | None = None
+    """Its privacy policy, if the store links one."""
+    permissions: tuple[Text, ...] = ()
+    """What it asks leave for."""
+
+
+class Catalogue(Strict):
+    """A file under ``skills/``: the skills of one interest."""
+
+    catalogue: Name
+    """The catalogue's name."""
+    interest: Text = Field(examples=["Fashion & Style"])
+    """The interest that the skills have in common."""
+    source: Source
+    skills: tuple[Skill, ...] = Field(min_length=1)
+    """In order of preference."""
+
+
+# --- persona, claim, study --------------------------------------------------------------------
+
+
+class Persona(Strict):
+    """An interest with its skills; without skills, a control."""
+
+    persona: Name
+    """The persona's name; its accounts are called NAME-1, NAME-2, ..."""
+    interest: Text | None = None
+    """What the persona is interested in."""
+    description: Prose | None = None
+    """For readers."""
+    skills: Beside | None = None
+    """A catalogue, relative to the persona's file."""
+    control: Name | None = None
+    """The persona it is compared with; found beside this file and run along."""
+    accounts: int | None = Field(default=None, ge=1, le=50)
+    """Echo, account and browser profiles; the configuration's number when absent."""
+
+
+class Claim(Strict):
+    """A hypothesis, stated before the run."""
+
+    claim: ClaimName
+    """The claim's name."""
+    outcome: Literal["bids"] = "bids"
+    """The table of facts that it is about."""
+    measure: Literal["value", "rate", "value-per-opportunity", "maximum"] = "value"
+    """What is compared: worth of a bid, bids per request, worth per request, highest bid."""
+    treated: Name
+    """The persona that something was done to."""
+    control: Name
+    """The persona it is compared with."""
+    direction: Literal["higher", "lower", "different"] = "higher"
+    """What treated is said to be, compared with control."""
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    """Chance of a false claim that is put up with."""
+    smallest_effect: float = Field(default=1.25, gt=1)
+    """Ratio below which a difference would not matter."""
+
+
+class Site(Strict):
+    """A page to visit."""
+
+    site: Name
+    """Its name, also in folders."""
+    url: Annotated[
+        str,
+        StringConstraints(pattern=r"^https?://[^\s/]\S*$", max_length=2000),
+        _words("an address that begins with http:// or https://", "https://news.example/"),
+    ]
+    """The page's address."""
+
+
+class Study(Strict):
+    """Personas and claims that run together (``study: NAME`` in YAML)."""
+
+    study: Name
+    """The study's name."""
+    personas: tuple[Beside, ...] = Field(min_length=1, examples=[["personas/fashion.yaml"]])
+    """Files of personas, or folders of them."""
+    claims: tuple[Claim, ...] = ()
+    """Empty: each treated persona's bids against its control's."""
+    sites: tuple[Site, ...] = ()
+    """Empty: the configuration's."""
+
+
+# --- configuration: where and how it runs -----------------------------------------------------
+
+
+class Accounts(Strict):
+    """How many accounts each persona gets when its file does not say."""
+
+    treated: int = Field(default=3, ge=1, le=50)
+    """Of a persona with skills."""
+    control: int = Field(default=6, ge=1, le=50)
+    """Of a persona without."""
+
+
+class Rounds(Strict):
+    """Passes over all sites by all accounts."""
+
+    before: int = Field(default=2, ge=0, le=100)
+    """Baseline rounds, before anything is said."""
+    after: int = Field(default=3, ge=1, le=100)
+    """Rounds after the sessions."""
+
+
+class SpeakerSettings(Strict):
+    """How sentences become sound."""
+
+    engine: Literal["flite", "espeak-ng", "gtts"] = "flite"
+    """Text to speech; gtts needs the internet."""
+    voice: Text | None = None
+    """One of the engine's voices; its own choice when absent."""
+    speed: float = Field(default=1.0, ge=0.5, le=2.0)
+    """Factor on the engine's rate of speech."""
+    gain: float = Field(default=1.0, ge=0.0, le=4.0)
+    """Factor on the samples; 0 is silence."""
+    device: Text = "default"
+    """PyAudio output device by name (or its beginning); ``{account}`` stands for the account."""
+    timeout: float = Field(default=10.0, gt=0)
+    """Seconds the online engine may take."""
+
+
+class MicrophoneSettings(Strict):
+    """How a reply is heard."""
+
+    device: Text = "default"
+    """PyAudio input device by name (or its beginning); ``{account}`` stands for the account."""
+    silence: float = Field(default=5.0, gt=0)
+    """Seconds of silence that end a reply."""
+    limit: float = Field(default=30.0, gt=0)
+    """Seconds after which a reply is cut."""
+    transcriber: Literal["moonshine", "pocketsphinx"] = "moonshine"
+    """Speech to text, offline."""
+
+
+class Conversation(Strict):
+    """What is done in one session around a skill's own utterances."""
+
+    enable: Literal["voice", "none"] = "voice"
+    """Whether the skill is enabled and disabled by voice."""
+    skills: int = Field(default=50, ge=1, le=999)
+    """At most this many of a persona's skills, the first of its catalogue."""
+    utterances: int = Field(default=50, ge=1, le=999)
+    """At most this many of a skill's utterances, the first of its list."""
+    attempts: int = Field(default=2, ge=1, le=5)
+    """Times a sentence is said before it counts as not delivered."""
+    pause: float = Field(default=2.0, ge=0)
+    """Seconds between a reply and the next sentence."""
+    idle: float = Field(default=60.0, ge=0)
+    """Seconds of background traffic recorded once per account; 0 for none."""
+
+
+class GatewaySettings(Strict):
+    """The machine between the speakers and the internet."""
+
+    lan: Text = "lan0"
+    """Interface the speakers are on."""
+    wan: Text = "wan0"
+    """Interface towards the internet."""
+    address: Text = "192.168.77.1/24"
+    """The gateway's own address and network on ``lan``."""
+    dns: tuple[Text, ...] = ("9.9.9.9",)
+    """Upstream resolvers."""
+    block: tuple[Path, ...] = ()
+    """Files of domains (hosts or plain lists) that DNS refuses, as Pi-hole does."""
+    policy: Literal["pinned", "trusting"] = "pinned"
+    """pinned: TLS passes by untouched. trusting: decrypted by mitmproxy."""
+    trusting: tuple[AccountName, ...] = ()
+    """Accounts whose device trusts the gateway's authority, whatever ``policy`` says."""
+    proxy_authority: Path | None = None
+    """mitmproxy's configuration folder (its authority's key and certificate)."""
+    upstream_authority: Path | None = None
+    """Certificates that mitmproxy trusts towards servers, besides the system's."""
+    quic: Literal["drop", "forward"] = "drop"
+    """UDP to port 443; when dropped, devices fall back to TLS."""
+    dot: Literal["drop", "forward"] = "drop"
+    """DNS over TLS (port 853), which hides names."""
+
+
+class BrowserSettings(Strict):
+    """The browser that carries each account's profile."""
+
+    binary: Path | None = None
+    """Chromium; the system's when absent."""
+    driver: Path | None = None
+    """ChromeDriver; the system's when absent."""
+    headless: bool = True
+    """Without a window."""
+    third_party_cookies: Literal["allow", "block"] = "allow"
+    """Cookie syncs need them; browsers block them unless told."""
+    language: Text = "en-US"
+    """The language that pages are asked for."""
+    timezone: Text = "America/Los_Angeles"
+    """The time zone that pages see."""
+    window: tuple[int, int] = (1366, 900)
+    """Width and height in pixels."""
+    page_timeout: float = Field(default=30.0, gt=0)
+    """Seconds until a page load is given up."""
+    settle: float = Field(default=5.0, ge=0)
+    """Longest wait, in seconds, for auctions and requests to end after the load."""
+    trusted_authority: Path | None = None
+    """A certificate authority (PEM) that the browser accepts besides the system's."""
+
+
+class Device(Strict):
+    """The smart speaker of one account."""
+
+    mac: Annotated[
+        str,
+        StringConstraints(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$"),
+        _words("six lower-case hexadecimal pairs joined by colons", "fc:65:de:00:00:01"),
+    ]
+    """Its hardware address."""
+
+
+class SignIn(Strict):
+    """How an account's browser is signed in to the platform."""
+
+    url: Text
+    """The platform's sign-in page."""
+    secrets: Path
+    """JSON file ``{account: {"username": …, "password": …}}``, readable by its owner only."""
+    username_field: Text = "input[name=email]"
+    """CSS selector of the field for the user name."""
+    password_field: Text = "input[name=password]"
+    """CSS selector of the field for the password."""
+    submit: Text = "[type=submit]"
+    """CSS selector of the button."""
+    signed_in_cookie: Text = "at-main"
+    """Cookie that is there when the account is signed in."""
+
+
+class Parallel(Strict):
+    """How much runs at once."""
+
+    sessions: int = Field(default=16, ge=1)
+    """Accounts that talk at the same time; each has its own room."""
+    browsers: int = Field(default=2, ge=1)
+    """Browsers at the same time."""
+
+
+class Folders(Strict):
+    """Where results go; relative to the working directory."""
+
+    recordings: FromHere = Path("recordings")
+    """A folder per run."""
+    reports: FromHere = Path("reports")
+    """A file per run."""
+    profiles: FromHere | None = None
+    """Browser profiles (0700, never exported); beside the recording when absent."""
+
+
+class LabSettings(Strict):
+    """Run on the embedded lab instead of real devices."""
+
+    world: Annotated[Text, Field(json_schema_extra={"relativeTo": "file, when it has a slash"})] = (
+        "paper"
+    )
+    """A world's name (``worlds/NAME.yaml``) or a path (with a slash, relative to this file)."""
+    noise: float = Field(default=0.0, ge=0, le=0.5)
+    """Room noise, as a fraction of full scale."""
+
+
+class Config(Strict):
+    """A file under ``configs/``: where and how studies run."""
+
+    config: Name
+    """The configuration's name."""
+    seed: int = Field(default=1, ge=0, le=2**63 - 1)
+    """Decides every random order, so that a plan can be made again."""
+    lab: LabSettings | None = None
+    accounts: Accounts = Accounts()
+    rounds: Rounds = Rounds()
+    sites: tuple[Site, ...] = ()
+    """Pages to visit; a study may have its own."""
+    devices: dict[AccountName, Device] = {}
+    """The speaker of each account, by the account's name (``fashion-1``)."""
+    sign_in: SignIn | None = None
+    speaker: SpeakerSettings = SpeakerSettings()
+    microphone: MicrophoneSettings = MicrophoneSettings()
+    conversation: Conversation = Conversation()
+    gateway: GatewaySettings = GatewaySettings()
+    browser: BrowserSettings = BrowserSettings()
+    parallel: Parallel = Parallel()
+    folders: Folders = Folders()

@@ -1,0 +1,281 @@
+"""A study and a configuration to the steps of a run, in the order in which they happen.
+
+Pure, and decided by the configuration's seed alone: the same study and configuration give the same
+plan on any machine. Every random order has a generator of its own, so that one more round or
+persona leaves the other orders as they were.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from echoaudit.errors import BadInput
+from echoaudit.study.loader import LoadedPersona, LoadedStudy
+from echoaudit.study.models import Config, Site, Skill
+
+StepKind = Literal["sign-in", "visit", "session", "idle"]
+WaveKind = Literal["sign-in", "visits", "sessions"]
+Phase = Literal["before", "after"]
+T = TypeVar("T")
+SLUG = 40
+"""Characters of a skill's name that its folder keeps."""
+
+
+@dataclass(frozen=True, order=True)
+class Account:
+    """One simulated person: a speaker, an account of the platform and a browser profile."""
+
+    persona: str
+    index: int
+
+    @property
+    def id(self) -> str:
+        """``fashion-1``."""
+        return f"{self.persona}-{self.index}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """The smallest thing that is done or done again as a whole."""
+
+    id: str
+    """Also its folder in the recording."""
+    kind: StepKind
+    account: Account
+    skill: Skill | None = None
+    site: Site | None = None
+    phase: Phase | None = None
+    round: int | None = None
+    sentences: int = 0
+    """Sentences to speak when each is answered at once."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What a journal says of the step, besides its id and kind."""
+        return {
+            "account": self.account.id,
+            "persona": self.account.persona,
+            "skill": self.skill and self.skill.id,
+            "site": self.site and self.site.site,
+            "phase": self.phase,
+            "round": self.round,
+        }
+
+
+@dataclass(frozen=True)
+class Track:
+    """One account's steps of a wave, in order."""
+
+    account: Account
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Wave:
+    """Tracks that run in parallel; the next wave waits for all of them."""
+
+    name: str
+    kind: WaveKind
+    tracks: tuple[Track, ...]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps, track by track."""
+        return tuple(step for track in self.tracks for step in track.steps)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Waves that happen one after the other."""
+
+    waves: tuple[Wave, ...]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps of all waves."""
+        return tuple(step for wave in self.waves for step in wave.steps)
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as plain values."""
+        return {
+            "waves": [
+                {
+                    "name": wave.name,
+                    "kind": wave.kind,
+                    "tracks": [
+                        {
+                            "account": track.account.id,
+                            "steps": [
+                                {"id": step.id, "kind": step.kind, **step.to_json()}
+                                for step in track.steps
+                            ],
+                        }
+                        for track in wave.tracks
+                    ],
+                }
+                for wave in self.waves
+            ]
+        }
+
+
+def plan(study: LoadedStudy, config: Config) -> Plan:
+    """The steps of ``study`` under ``config``.
+
+    Sign-in, baseline rounds, sessions, rounds after. In a round every account visits the same
+    sites in the same order, and accounts of all personas are interleaved, so that time cannot
+    pass for treatment.
+
+    Raises:
+        BadInput: when there are pages to visit nowhere and no lab to bring them.
+    """
+    sites = study.sites or config.sites
+    if not sites and config.lab is None:
+        raise BadInput(
+            f"no sites in study {study.name!r} or configuration {config.config!r}; "
+            "allowed: at least one; example: sites: [{site: news, url: 'https://news.example/'}]"
+        )
+    waves = [
+        _sign_in(study, config),
+        *_rounds("before", config.rounds.before, sites, study, config),
+        _sessions(study, config),
+        *_rounds("after", config.rounds.after, sites, study, config),
+    ]
+    return Plan(tuple(wave for wave in waves if wave.tracks))
+
+
+def accounts(persona: LoadedPersona, config: Config) -> tuple[Account, ...]:
+    """A persona's accounts: as many as its file says, else as the configuration says."""
+    default = config.accounts.treated if persona.treated else config.accounts.control
+    number = persona.persona.accounts or default
+    return tuple(Account(persona.name, index) for index in range(1, number + 1))
+
+
+# --- waves ------------------------------------------------------------------------------------
+
+
+def _sign_in(study: LoadedStudy, config: Config) -> Wave:
+    named = _interleaved(study, config, "sign-in") if config.sign_in else ()
+    tracks = (Track(who, (Step(f"{who.id}/sign-in", "sign-in", who),)) for who in named)
+    return Wave("sign-in", "sign-in", tuple(tracks))
+
+
+def _rounds(
+    phase: Phase, number: int, sites: Sequence[Site], study: LoadedStudy, config: Config
+) -> Iterator[Wave]:
+    for index in range(1, number + 1):
+        name = f"{phase}-{index}"
+        order = _shuffled(sites, config.seed, name, "sites")
+        tracks = (
+            Track(who, tuple(_visit(who, site, phase, index) for site in order))
+            for who in _interleaved(study, config, name)
+        )
+        yield Wave(name, "visits", tuple(tracks) if sites else ())
+
+
+def _visit(account: Account, site: Site, phase: Phase, index: int) -> Step:
+    step = f"{account.id}/visits/{phase[0]}{index}-{site.site}"
+    return Step(step, "visit", account, site=site, phase=phase, round=index)
+
+
+def _sessions(study: LoadedStudy, config: Config) -> Wave:
+    personas = {persona.name: persona for persona in study.personas}
+    tracks = (
+        Track(who, tuple(_talk(who, personas[who.persona], config)))
+        for who in _interleaved(study, config, "sessions")
+    )
+    return Wave("sessions", "sessions", tuple(track for track in tracks if track.steps))
+
+
+def _talk(account: Account, persona: LoadedPersona, config: Config) -> Iterator[Step]:
+    talk = config.conversation
+    if talk.idle > 0:
+        yield Step(f"{account.id}/sessions/00-idle", "idle", account)
+    skills = persona.catalogue.skills[: talk.skills] if persona.catalogue else ()
+    around = 2 if talk.enable == "voice" else 0
+    for number, skill in enumerate(_shuffled(skills, config.seed, account.id, "skills"), 1):
+        step = f"{account.id}/sessions/{number:02}-{slug(skill.name, skill.id)}"
+        sentences = around + len(skill.utterances[: talk.utterances])
+        yield Step(step, "session", account, skill=skill, sentences=sentences)
+
+
+# --- orders -----------------------------------------------------------------------------------
+
+
+def _random(seed: int, *purpose: str) -> random.Random:
+    return random.Random("/".join((str(seed), *purpose)))
+
+
+def _shuffled(values: Iterable[T], seed: int, *purpose: str) -> list[T]:
+    order = list(values)
+    _random(seed, *purpose).shuffle(order)
+    return order
+
+
+def _interleaved(study: LoadedStudy, config: Config, wave: str) -> tuple[Account, ...]:
+    """All accounts, each persona spread evenly over the whole, at random within its share."""
+    places = []
+    for persona in study.personas:
+        order = _shuffled(accounts(persona, config), config.seed, wave, persona.name)
+        jitter = _random(config.seed, wave, persona.name, "jitter")
+        places += [((n + jitter.random()) / len(order), who) for n, who in enumerate(order)]
+    return tuple(who for _, who in sorted(places))
+
+
+# --- words ------------------------------------------------------------------------------------
+
+
+def slug(*names: str) -> str:
+    """The first of ``names`` that leaves something, as lower-case words joined by hyphens."""
+    for name in names:
+        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+        words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:SLUG].strip("-")
+        if words:
+            return words
+    return "skill"
+
+
+def describe(plan: Plan) -> list[str]:
+    """A plan for people: its waves, what each account does, and the totals."""
+    lines = [_wave_line(wave) for wave in plan.waves]
+    whose = sorted({step.account for step in plan.steps})
+    width = max((len(account.id) for account in whose), default=0)
+    lines.append("")
+    lines += [_account_line(plan, account, width) for account in whose]
+    lines += ["", _total(plan.steps, len(whose))]
+    if not any(step.kind == "visit" for step in plan.steps):
+        lines.append("no pages are visited: no sites are configured")
+    return lines
+
+
+def _wave_line(wave: Wave) -> str:
+    who = " ".join(track.account.id for track in wave.tracks)
+    return f"{wave.name:<10} {_total(wave.steps, len(wave.tracks))}: {who}"
+
+
+def _account_line(plan: Plan, account: Account, width: int) -> str:
+    steps = [step for step in plan.steps if step.account == account]
+    skills = ", ".join(step.skill.name for step in steps if step.skill) or "no skills"
+    return f"{account.id:<{width}}  {_counts(steps)}; {skills}"
+
+
+def _total(steps: Sequence[Step], whose: int) -> str:
+    return f"{whose} account{'s' if whose != 1 else ''}, {_counts(steps)}"
+
+
+def _counts(steps: Sequence[Step]) -> str:
+    kinds = Counter(step.kind for step in steps)
+    parts = [f"{number} {_plural(kind, number)}" for kind, number in kinds.items()]
+    spoken = sum(step.sentences for step in steps)
+    if spoken:
+        parts.append(f"about {spoken} sentences")
+    return ", ".join(parts)
+
+
+def _plural(kind: str, number: int) -> str:
+    word = "idle session" if kind == "idle" else kind
+    return word if number == 1 else f"{word}s"

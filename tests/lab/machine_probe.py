@@ -1,0 +1,181 @@
+"""Run on the lab's machine by its tests: ``machine_probe.py SCENARIO FOLDER``; prints JSON."""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+import standins
+
+from echoaudit.errors import EchoauditError
+from echoaudit.instruments.gateway import Gateway, check
+from echoaudit.lab.machine import Machine, enter, inside, overlay
+from echoaudit.study.models import GatewaySettings
+
+STANDINS = str(Path(standins.__file__).resolve())
+
+
+def machine(folder: Path, accounts: Sequence[str]) -> Machine:
+    return Machine(
+        hosts=standins.HOSTS,
+        accounts=accounts,
+        state=folder / "machine",
+        cloud_command=[sys.executable, STANDINS, "cloud", str(folder)],
+        echo_command=lambda a: [sys.executable, "-I", "-S", STANDINS, "speaker", f"{folder}/{a}.sock"],
+    )
+
+
+def settings(folder: Path, accounts: Sequence[str], **more: Any) -> tuple[GatewaySettings, dict[str, str]]:
+    values = overlay(
+        accounts, trusting=more.pop("trusting", ()), upstream_authority=folder / "ca.pem"
+    )
+    found = GatewaySettings.model_validate({**values["gateway"], **more})
+    return found, {account: device["mac"] for account, device in values["devices"].items()}
+
+
+def told(folder: Path, account: str, *command: str) -> tuple[int, str]:
+    path = folder / f"{account}.sock"
+    end = time.monotonic() + 5
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    return standins.tell(path, *command)
+
+
+def curl(folder: Path, account: str, name: str, authority: Path) -> tuple[int, str]:
+    return told(folder, account, "curl", "-sS", "-m", "8", "--cacert", str(authority), f"https://{name}/x")
+
+
+def session(gateway: Gateway, account: str, folder: Path) -> AbstractContextManager[object]:
+    target = folder / "sessions" / account
+    target.mkdir(parents=True)
+    return gateway.capture(account, target)
+
+
+SPRAY = """
+import socket
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+[udp.sendto(b"x", ("198.18.0.1", 443)) for _ in range(3)]
+tcp = socket.socket(); tcp.settimeout(0.5)
+print(tcp.connect_ex(("198.18.0.1", 853)))
+ask = bytes.fromhex("0007010000010000000000000361706905766f6963650474657374") + b"\\0\\0\\1\\0\\1"
+udp.settimeout(3); udp.sendto(ask, ("8.8.8.8", 53)); print(udp.recv(500)[-4:].hex())
+"""
+
+
+def traffic(folder: Path) -> dict[str, Any]:
+    """A pinned and a trusting speaker talk at the same time."""
+    accounts = ["plain-1", "open-1"]
+    (folder / "block.txt").write_text("# list\n0.0.0.0 ads.test\n")
+    found, devices = settings(folder, accounts, trusting=("open-1",), block=(folder / "block.txt",))
+    result: dict[str, Any] = {}
+    with machine(folder, accounts), Gateway(found, devices, folder / "gateway") as gateway:
+        result["ip"] = {account: gateway.wait_for(account, 20) for account in accounts}
+        proxy = folder / "gateway" / "authority" / "mitmproxy-ca-cert.pem"
+        with session(gateway, "plain-1", folder), session(gateway, "open-1", folder):
+            result["pinned"] = curl(folder, "plain-1", "alias.voice.test", folder / "ca.pem")
+            result["pinned by proxy"] = curl(folder, "plain-1", "api.voice.test", proxy)
+            result["trusting"] = curl(folder, "open-1", "api.voice.test", proxy)
+            result["blocked"] = told(folder, "plain-1", "getent", "ahostsv4", "tracker.ads.test")
+            result["unknown"] = told(folder, "plain-1", "getent", "ahostsv4", "nowhere.test")
+            result["spray"] = told(folder, "plain-1", sys.executable, "-c", SPRAY)
+        result["devices"] = {account: gateway.device(account) for account in accounts}
+    result["left"] = os.popen("nft list tables; cat /proc/sys/net/ipv4/ip_forward").read().split()
+    return result
+
+
+def nine(folder: Path) -> dict[str, Any]:
+    """Nine speakers: time until all have joined, and nine captures at once."""
+    accounts = [f"p{number}-1" for number in range(9)]
+    found, devices = settings(folder, accounts)
+    begun = time.monotonic()
+    with machine(folder, accounts) as world, Gateway(found, devices, folder / "gateway") as gateway:
+        for account in accounts:
+            gateway.wait_for(account, 20)
+        up = time.monotonic() - begun
+        from concurrent.futures import ThreadPoolExecutor
+
+        def talk(account: str) -> tuple[int, str]:
+            with session(gateway, account, folder):
+                return curl(folder, account, "api.voice.test", folder / "ca.pem")
+
+        begun = time.monotonic()
+        with ThreadPoolExecutor(9) as pool:
+            answers = list(pool.map(talk, accounts))
+        talked = time.monotonic() - begun
+        world.require_alive()
+    return {"up": up, "talked": talked, "answers": answers}
+
+
+def broken(folder: Path) -> dict[str, Any]:
+    """What is said when something is missing, busy or dies."""
+    accounts = ["a-1"]
+    found, devices = settings(folder, accounts)
+    said: dict[str, Any] = {}
+
+    def attempt(name: str, act: Callable[[], object]) -> None:
+        try:
+            act()
+            said[name] = "no error"
+        except EchoauditError as error:
+            said[name] = str(error)
+
+    def start(**more: Any) -> None:
+        with Gateway(found.model_copy(update=more), devices, folder / "gateway"):
+            pass
+
+    attempt("no interface", start)
+    with machine(folder, accounts):
+        said["checks"] = [list(one) for one in check(found)]
+        attempt("wrong wan", lambda: start(wan="ppp7"))
+        import socket
+
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as busy:
+            busy.bind(("0.0.0.0", 53))
+            said["checks busy"] = [list(one) for one in check(found)]
+            attempt("busy port", start)
+        said["after busy"] = os.popen("nft list tables; ip -br addr show lan0").read()
+        with Gateway(found, devices, folder / "gateway") as gateway:
+            attempt("second gateway", start)
+            gateway.wait_for("a-1", 20)
+            attempt("unknown account", lambda: gateway.device("b-1"))
+            pid = next(
+                int(p.name)
+                for p in Path("/proc").iterdir()
+                if p.name.isdigit() and "gateway/dnsmasq.conf" in (p / "cmdline").read_text()
+            )
+            os.kill(pid, signal.SIGKILL)
+            time.sleep(0.2)
+            attempt("dead dnsmasq", lambda: session(gateway, "a-1", folder).__enter__())
+        os.system("nft add table inet echoaudit")  # as a crashed run leaves it
+        attempt("after a crash", start)
+        said["left"] = os.popen("nft list tables; ip -br addr show lan0").read()
+    return said
+
+
+def stay(folder: Path) -> dict[str, Any]:
+    """Run until a signal comes; finish, and say which it was."""
+    seen: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda n, _: seen.append(n))
+    found, devices = settings(folder, ["a-1"])
+    with machine(folder, ["a-1"]), Gateway(found, devices, folder / "gateway") as gateway:
+        gateway.wait_for("a-1", 20)
+        print(json.dumps({"network": str(Path("/proc/self/ns/net").readlink())}), flush=True)
+        end = time.monotonic() + 60
+        while not seen and time.monotonic() < end:
+            time.sleep(0.02)
+        time.sleep(0.3)
+    return {"seen": seen}
+
+
+if __name__ == "__main__":
+    if not inside():
+        enter([sys.executable, *sys.argv])
+    scenarios = {act.__name__: act for act in (traffic, nine, broken, stay)}
+    print(json.dumps(scenarios[sys.argv[1]](Path(sys.argv[2]))), flush=True)

@@ -1,0 +1,128 @@
+"""Stand-ins for the machine's tests: a small TLS cloud, and a speaker that does as it is told."""
+
+import http.server
+import json
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Host:
+    name: str
+    address: str
+    cname: str | None = None
+
+
+HOSTS = (
+    Host("api.voice.test", "198.18.0.1"),
+    Host("tracker.ads.test", "198.18.0.2"),
+    Host("alias.voice.test", "198.18.0.1", "api.voice.test"),
+)
+
+
+def make_authority(folder: Path) -> Path:
+    """A certificate authority and one server certificate; the authority's certificate."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    def name(text: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+
+    def begun(subject: str, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(name(subject))
+            .issuer_name(name("Test authority"))
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=2))
+        )
+
+    ca = (
+        begun("Test authority", ca_key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(ca_key, hashes.SHA256())
+    )
+    names = [x509.DNSName(host.name) for host in HOSTS]
+    server = (
+        begun("server", key.public_key())
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (folder / "ca.pem").write_bytes(ca.public_bytes(pem))
+    (folder / "server.pem").write_bytes(
+        server.public_bytes(pem)
+        + key.private_bytes(
+            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return folder / "ca.pem"
+
+
+class _Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        body = f"hello from {self.headers['Host']}".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def cloud(folder: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    server = http.server.ThreadingHTTPServer(("0.0.0.0", 443), _Answer)
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
+    server.serve_forever()
+
+
+def speaker(path: str) -> None:
+    """Run each command that comes over a Unix socket; answer status and output."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        while True:
+            connection, _ = server.accept()
+            threading.Thread(target=_obey, args=(connection,), daemon=True).start()
+
+
+def _obey(connection: socket.socket) -> None:
+    with connection, connection.makefile("rw") as stream:
+        command = json.loads(stream.readline())
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        stream.write(json.dumps([done.returncode, done.stdout + done.stderr]) + "\n")
+
+
+def tell(path: Path, *command: str) -> tuple[int, str]:
+    """Have a speaker run a command: exit status and output."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        with client.makefile("rw") as stream:
+            stream.write(json.dumps(command) + "\n")
+            stream.flush()
+            status, output = json.loads(stream.readline())
+            return status, output
+
+
+if __name__ == "__main__":
+    {"cloud": lambda arg: cloud(Path(arg)), "speaker": speaker}[sys.argv[1]](sys.argv[2])

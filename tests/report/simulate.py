@@ -1,0 +1,210 @@
+"""A whole simulated study, as the tables that a recording would give."""
+
+import numpy as np
+import pandas as pd
+
+from echoaudit.findings.steps import DELIVERY, STEPS, delivery_table
+
+SKILLS = {"Outfit Check": "B01", "Style Quiz": "B02", "Sneaker Drop": "B03", "Runway Radio": "B04"}
+BIDDERS = ("appnexus", "ix", "openx", "pubmatic", "rubicon")
+SITES = ("daily-news", "recipes", "sports", "weather")
+START = 1_795_000_000.0
+HOSTS = (
+    # host, domain, organisation, party, role, source, witness
+    ("api.assistant.example", "assistant.example", "Platform", "platform", "functional", "curated", "sni"),
+    ("metrics.assistant.example", "assistant.example", "Platform", "platform", "tracking", "curated", "earlier-dns"),
+    ("cdn.podstats.example", "podstats.example", "Podstats", "third", "tracking", "curated", "sni"),
+    ("ads.tonecast.example", "tonecast.example", "Tonecast", "third", "advertising", "easylist", "quic"),
+    ("api.runway.example", "runway.example", "Runway Radio Ltd", "vendor", "functional", None, "dns"),
+    ("d111.edge.example", "edge.example", "Edge Hosting", "third", "hosting", "curated", "sni"),
+    ("198.51.100.7", None, None, "unknown", "unknown", None, "none"),
+)  # fmt: skip
+PARTNERS = ("appnexus.example", "ix.example", "openx.example", "rubicon.example")
+DOWNSTREAM = ("dsp-a.example", "dsp-b.example", "dmp-one.example", "graph.example", "idhub.example")
+
+
+def people(personas):
+    return [(f"{p}-{i + 1}", p) for p, n in personas.items() for i in range(n)]
+
+
+def study(personas, treated, claims):
+    return {
+        "study": "fashion",
+        "personas": [
+            {
+                "persona": p,
+                "interest": "Fashion & Style" if p in treated else None,
+                "description": None if p in treated else "an Echo and an account, nothing said",
+                "accounts": n,
+                "catalogue": {"skills": [{"id": i, "name": s} for s, i in SKILLS.items()]}
+                if p in treated
+                else None,
+            }
+            for p, n in personas.items()
+        ],
+        "claims": [claim.model_dump(mode="json") for claim in claims],
+    }
+
+
+def bids(rng, personas, lifts, before=2, after=3):
+    rows = []
+    for account, persona in people(personas):
+        level = rng.normal(0, 0.12)
+        for phase, rounds in (("before", before), ("after", after)):
+            lift = np.log(lifts.get(persona, 1.0)) if phase == "after" else 0.0
+            drift = rng.normal(0, 0.05)
+            for number in range(1, rounds + 1):
+                for s, site in enumerate(SITES):
+                    for slot in ("banner", "sidebar"):
+                        for b, bidder in enumerate(BIDDERS):
+                            draw = rng.random()
+                            state = (
+                                "no-bid" if draw < 0.3 else "timeout" if draw < 0.33
+                                else "error" if draw < 0.34 else "bid" if draw < 0.9 else "rendered"
+                            )  # fmt: skip
+                            price = None
+                            if state in ("bid", "rendered"):
+                                price = float(
+                                    np.exp(-0.9 + 0.2 * s - 0.15 * b + level + lift + drift
+                                           + rng.normal(0, 0.6))
+                                )  # fmt: skip
+                            rows.append(
+                                {
+                                    "visit": f"{account}/visits/{phase[0]}{number}-{site}",
+                                    "account": account, "persona": persona, "phase": phase,
+                                    "round": number, "site": site, "slot": slot, "bidder": bidder,
+                                    "state": state, "forced": False, "cpm_usd": price,
+                                }
+                            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def utterances(personas, treated, answered):
+    rows = []
+    for account, persona in people(personas):
+        if persona not in treated:
+            continue
+        for n, (skill, id_) in enumerate(SKILLS.items(), 1):
+            said = [("enable", f"Alexa, enable {skill}"), ("converse", f"Alexa, open {skill}"),
+                    ("disable", f"Alexa, disable {skill}")]  # fmt: skip
+            for purpose, text in said:
+                rows.append(
+                    {
+                        "session": f"{account}/sessions/{n:02}-{skill.lower().replace(' ', '-')}",
+                        "account": account, "persona": persona, "skill": id_, "purpose": purpose,
+                        "text": text, "attempt": 1, "delivered": answered,
+                        "reply": f"welcome to {skill.lower()}" if answered else None,
+                    }
+                )  # fmt: skip
+    return pd.DataFrame(
+        rows,
+        columns=["session", "account", "persona", "skill", "purpose", "text", "attempt",
+                 "delivered", "reply"],
+    )  # fmt: skip
+
+
+def endpoints(rng, personas, treated):
+    rows = []
+    for account, persona in people(personas):
+        sessions = [("idle", None)]
+        sessions += [("session", i) for i in SKILLS.values()] if persona in treated else []
+        for kind, skill in sessions:
+            chosen = HOSTS[:2] if kind == "idle" else HOSTS
+            for host, domain, organisation, party, role, source, witness in chosen:
+                if kind == "session" and party not in ("platform",) and rng.random() < 0.5:
+                    continue
+                rows.append(
+                    {
+                        "session": f"{account}/sessions/{skill or '00-idle'}",
+                        "account": account, "persona": persona, "kind": kind, "skill": skill,
+                        "host": host, "domain": domain, "organisation": organisation,
+                        "party": party, "role": role, "role_source": source, "witness": witness,
+                        "flows": 1, "packets": 40, "bytes_up": int(rng.integers(800, 90_000)),
+                        "bytes_down": int(rng.integers(800, 4_000_000)),
+                    }
+                )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def syncs(personas):
+    rows = []
+    pairs = [(p, "assistant.example") for p in PARTNERS]
+    pairs += [(PARTNERS[i % 4], d) for i, d in enumerate(DOWNSTREAM)]
+    pairs += [("dsp-a.example", "graph.example")]
+    for account, persona in people(personas):
+        for n, (source, target) in enumerate(pairs):
+            rows.append(
+                {
+                    "visit": f"{account}/visits/a1-daily-news", "account": account,
+                    "persona": persona, "phase": "after", "round": 1, "site": "daily-news",
+                    "source": source, "target": target,
+                    "identifier": f"sha256:{n:016x}", "encoding": "plain", "place": "query",
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def steps(personas, treated, before=2, after=3):
+    rows = []
+    clock = START
+    blank = dict.fromkeys(("skill", "phase", "round", "site", "reason", "packets", "dropped"))
+    for account, persona in people(personas):
+        for phase, rounds in (("before", before), ("after", after)):
+            for number in range(1, rounds + 1):
+                for site in SITES:
+                    clock += 3
+                    rows.append(
+                        {**blank, "step": f"{account}/visits/{phase[0]}{number}-{site}",
+                         "kind": "visit", "account": account, "persona": persona, "phase": phase,
+                         "round": number, "site": site, "state": "complete", "started": clock,
+                         "ended": clock + 2.5}
+                    )  # fmt: skip
+        sessions = [("00-idle", "idle", None)]
+        if persona in treated:
+            sessions += [(s.lower().replace(" ", "-"), "session", i) for s, i in SKILLS.items()]
+        for name, kind, skill in sessions:
+            rows.append(
+                {**blank, "step": f"{account}/sessions/{name}", "kind": kind, "account": account,
+                 "persona": persona, "skill": skill, "state": "complete", "started": clock,
+                 "ended": clock + 20, "packets": 900, "dropped": 0}
+            )  # fmt: skip
+    return STEPS.conform(rows)
+
+
+def simulate(claims, *, personas=None, lifts=None, answered=True, seed=7):
+    """``info``, ``tables`` and ``provenance`` of a study whose treated personas are in claims."""
+    rng = np.random.default_rng(seed)
+    personas = personas or {"fashion": 3, "vanilla": 6}
+    treated = {claim.treated for claim in claims}
+    tables = {
+        "bids": bids(rng, personas, lifts or {}),
+        "utterances": utterances(personas, treated, answered),
+        "endpoints": endpoints(rng, personas, treated),
+        "syncs": syncs(personas),
+        "steps": steps(personas, treated),
+    }
+    tables["delivery"] = delivery_table(tables["steps"], tables["utterances"])
+    assert list(tables["delivery"].columns) == DELIVERY.names
+    info = {
+        "format": 1,
+        "software": {"name": "echoaudit", "version": "0.1.0"},
+        "config": {
+            "config": "lab",
+            "speaker": {"engine": "flite"},
+            "conversation": {"attempts": 2},
+            "browser": {"third_party_cookies": "allow"},
+        },
+        "tools": {"chromium": "156.0", "dumpcap": "4.0.17"},
+        "study": study(personas, treated, claims),
+    }
+    provenance = {
+        "analysis": {"name": "echoaudit", "version": "0.1.0"},
+        "recording": {
+            "format": 1,
+            "journal_head": "ab" * 32,
+            "sealed": True,
+            "study_hash": "cd" * 32,
+        },
+        "tables": {name: {"rows": len(t), "sha256": "ef" * 32} for name, t in tables.items()},
+    }
+    return info, tables, provenance

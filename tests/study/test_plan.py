@@ -1,0 +1,191 @@
+"""The steps of a run: complete, balanced, the same for the same seed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from echoaudit.errors import BadInput
+from echoaudit.study import load_study, merge
+from echoaudit.study.loader import LoadedStudy
+from echoaudit.study.models import Config
+from echoaudit.study.plan import Plan, describe, plan, slug
+
+from .conftest import SKILLS, Write
+
+SITES = [{"site": f"s{n}", "url": f"https://s{n}.example/"} for n in range(8)]
+
+
+@pytest.fixture
+def study(write: Write, config: Config) -> LoadedStudy:
+    return load_study([Path("personas/fashion.yaml")], merge(config, {"sites": SITES}))
+
+
+def planned(study: LoadedStudy, config: Config, **settings: object) -> Plan:
+    return plan(study, merge(config, settings))
+
+
+def test_waves_in_order(study: LoadedStudy, config: Config) -> None:
+    sign_in = {"url": "https://a.example/", "secrets": "s.json"}
+    waves = planned(study, config, sign_in=sign_in, rounds={"before": 2, "after": 1}).waves
+    assert [(wave.name, wave.kind) for wave in waves] == [
+        ("sign-in", "sign-in"),
+        ("before-1", "visits"),
+        ("before-2", "visits"),
+        ("sessions", "sessions"),
+        ("after-1", "visits"),
+    ]
+
+
+def test_every_account_does_everything_once(study: LoadedStudy, config: Config) -> None:
+    made = planned(study, config, rounds={"before": 1, "after": 2})
+    ids = [step.id for step in made.steps]
+    assert len(set(ids)) == len(ids)
+    kinds = Counter((step.account.persona, step.kind) for step in made.steps)
+    assert kinds == {
+        ("fashion", "visit"): 3 * 3 * 8,
+        ("vanilla", "visit"): 6 * 3 * 8,
+        ("fashion", "idle"): 3,
+        ("vanilla", "idle"): 6,
+        ("fashion", "session"): 3 * 2,
+    }
+
+
+def test_step_ids_are_the_recordings_folders(study: LoadedStudy, config: Config) -> None:
+    made = planned(study, config, rounds={"before": 1, "after": 1}, accounts={"treated": 1})
+    ids = {step.id for step in made.steps if step.account.id == "fashion-1"}
+    assert {"fashion-1/visits/b1-s0", "fashion-1/visits/a1-s7", "fashion-1/sessions/00-idle"} < ids
+    assert {"01-style-check", "02-dress-me"} < {i.rpartition("/")[2] for i in ids} or {
+        "02-style-check", "01-dress-me"} < {i.rpartition("/")[2] for i in ids}  # fmt: skip
+
+
+def test_same_site_order_for_all_accounts_of_a_round(study: LoadedStudy, config: Config) -> None:
+    made = planned(study, config, rounds={"before": 2, "after": 2})
+    orders = []
+    for wave in made.waves:
+        if wave.kind == "visits":
+            order = {tuple(s.site.site for s in track.steps if s.site) for track in wave.tracks}
+            assert len(order) == 1
+            orders += order
+    assert len(set(orders)) == 4
+
+
+def test_personas_are_spread_over_each_round(study: LoadedStudy, config: Config) -> None:
+    made = planned(study, config, rounds={"before": 20, "after": 20}, accounts={"control": 6})
+    for wave in made.waves:
+        places = [n for n, t in enumerate(wave.tracks) if t.account.persona == "fashion"]
+        assert max(places) - min(places) >= 3
+        assert places[0] <= 3
+        assert places[-1] >= 5
+    firsts = Counter(wave.tracks[0].account.persona for wave in made.waves)
+    assert set(firsts) == {"fashion", "vanilla"}
+
+
+def test_idle_comes_first_and_can_be_left_out(study: LoadedStudy, config: Config) -> None:
+    wave = next(w for w in planned(study, config).waves if w.kind == "sessions")
+    assert {track.steps[0].kind for track in wave.tracks} == {"idle"}
+    without = planned(study, config, conversation={"idle": 0})
+    (wave,) = (w for w in without.waves if w.kind == "sessions")
+    assert {track.account.persona for track in wave.tracks} == {"fashion"}
+
+
+def test_seed_alone_decides(study: LoadedStudy, config: Config) -> None:
+    made = planned(study, config, seed=7)
+    assert made == planned(study, config, seed=7)
+    assert made != planned(study, config, seed=8)
+    assert sorted(s.id.split("/")[1] for s in made.steps) == sorted(
+        s.id.split("/")[1] for s in planned(study, config, seed=8).steps
+    )
+
+
+def test_more_rounds_leave_earlier_ones_as_they_were(study: LoadedStudy, config: Config) -> None:
+    few = planned(study, config, rounds={"before": 1, "after": 1}).waves
+    many = planned(study, config, rounds={"before": 1, "after": 5}).waves
+    assert many[: len(few)] == few
+
+
+def test_plan_is_the_same_in_another_process(study: LoadedStudy, config: Config) -> None:
+    code = (
+        "import json; from pathlib import Path; from echoaudit.study import *;"
+        "from echoaudit.study.plan import plan; c = load_config(Path('configs/here.yaml'));"
+        "print(json.dumps(plan(load_study([Path('personas')], c), c).to_json()))"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(outputs) == 1
+    here = plan(load_study([Path("personas/fashion.yaml")], config), config)
+    assert json.loads(outputs.pop()) == here.to_json()
+
+
+def test_only_the_first_skills_are_spoken(study: LoadedStudy, config: Config) -> None:
+    made = planned(study, config, conversation={"skills": 1, "utterances": 1, "enable": "none"})
+    talks = [step for step in made.steps if step.kind == "session"]
+    assert {step.skill.id for step in talks if step.skill} == {"A1"}
+    assert {step.sentences for step in talks} == {1}
+
+
+def test_persona_decides_its_own_number_of_accounts(write: Write, config: Config) -> None:
+    write("personas/vanilla.yaml", "persona: vanilla\naccounts: 2\n")
+    made = plan(load_study([Path("personas")], config), config)
+    assert Counter(t.account.persona for t in made.waves[0].tracks) == {"fashion": 3, "vanilla": 2}
+
+
+def test_no_sites(write: Write, config: Config) -> None:
+    nowhere = merge(config, {"sites": []})
+    study = load_study([Path("personas")], nowhere)
+    with pytest.raises(BadInput, match="no sites"):
+        plan(study, nowhere)
+    made = plan(study, merge(nowhere, {"lab": {}}))
+    assert [wave.name for wave in made.waves] == ["sessions"]
+    assert "no pages are visited" in describe(made)[-1]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("Style Check",), "style-check"),
+        (("../../etc/passwd",), "etc-passwd"),
+        (("Café Crème / 5",), "cafe-creme-5"),
+        (("着こなし", "B0-1"), "b0-1"),
+        (("\u202e...", "///"), "skill"),
+        (("x" * 300,), "x" * 40),
+        (("CON\x00.txt",), "con-txt"),
+    ],
+)
+def test_slugs_are_safe_folder_names(names: tuple[str, ...], expected: str) -> None:
+    assert slug(*names) == expected
+
+
+def test_skills_of_one_name_get_folders_of_their_own(write: Write, config: Config) -> None:
+    write("skills/fashion.yaml", SKILLS.replace("name: Dress Me", "name: style   CHECK!"))
+    made = plan(load_study([Path("personas")], config), config)
+    talks = [step.id for step in made.steps if step.kind == "session"]
+    assert len(set(talks)) == len(talks) == 6
+
+
+def test_description_says_who_does_what(study: LoadedStudy, config: Config) -> None:
+    lines = "\n".join(describe(planned(study, config, rounds={"before": 1, "after": 1})))
+    assert "9 accounts, 144 visits, 9 idle sessions, 6 sessions, about 21 sentences" in lines
+    assert "vanilla-6  16 visits, 1 idle session; no skills" in lines
+    for account in ("fashion-1", "vanilla-6"):
+        assert account in lines
+
+
+def test_json_holds_every_step(study: LoadedStudy, config: Config) -> None:
+    made = planned(study, config)
+    text = json.loads(json.dumps(made.to_json()))
+    steps = [s for w in text["waves"] for t in w["tracks"] for s in t["steps"]]
+    assert [step["id"] for step in steps] == [step.id for step in made.steps]
+    first = next(step for step in steps if step["kind"] == "visit")
+    assert first["phase"] == "before"
+    assert first["round"] == 1
