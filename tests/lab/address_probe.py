@@ -32,7 +32,9 @@ def main() -> None:
 
 
 def probe(host: Host, authority: Path) -> dict[str, object]:
-    versions = [v for v in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3) if speaks(host, authority, v)]
+    versions = [
+        v for v in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3) if speaks(host, authority, v)
+    ]
     found = {"tls": [v.name for v in versions], "http": speaks(host, authority, versions[0])}
     planted = {
         "tls": ["TLSv1_2" if host.tls == "1.2" else "TLSv1_3"],
@@ -58,9 +60,13 @@ def speaks(host: Host, authority: Path, version: ssl.TLSVersion) -> str | None:
 
 def redirect(host: Host) -> str:
     with socket.create_connection((host.address, 80), timeout=5) as sock:
-        sock.sendall(f"GET /x?y HTTP/1.1\r\nHost: {host.name}\r\nConnection: close\r\n\r\n".encode())
+        sock.sendall(
+            f"GET /x?y HTTP/1.1\r\nHost: {host.name}\r\nConnection: close\r\n\r\n".encode()
+        )
         answer = sock.makefile("rb").read().decode()
-    return next(l.split(" ", 1)[1] for l in answer.splitlines() if l.lower().startswith("location:"))
+    return next(
+        l.split(" ", 1)[1] for l in answer.splitlines() if l.lower().startswith("location:")
+    )
 
 
 if __name__ == "__main__":

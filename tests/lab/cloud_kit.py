@@ -181,7 +181,7 @@ const started = performance.now();
 (function look() {
   const prebid = window[name] || {}, ended = (prebid.getEvents ? prebid.getEvents() : [])
     .some(e => e.eventType === "auctionEnd");
-  if (!ended && performance.now() - started < 8000) { return setTimeout(look, 20); }
+  if (!ended && performance.now() - started < 20000) { return setTimeout(look, 20); }
   setTimeout(() => {
     const responses = prebid.getBidResponses(), bids = [];
     Object.keys(responses).forEach(code => responses[code].bids.forEach(b => bids.push({
@@ -202,6 +202,6 @@ const started = performance.now();
 
 def visit(driver: Any, url: str, variable: str = "pbjs") -> dict[str, Any]:
     """Load a page and return what its auction came to."""
-    driver.set_script_timeout(15)
+    driver.set_script_timeout(30)
     driver.get(url)
     return dict(driver.execute_async_script(WAIT_FOR_ADS, variable, 0))

@@ -3,9 +3,12 @@
 import json
 import os
 import signal
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -27,11 +30,20 @@ def machine(folder: Path, accounts: Sequence[str]) -> Machine:
         accounts=accounts,
         state=folder / "machine",
         cloud_command=[sys.executable, STANDINS, "cloud", str(folder)],
-        echo_command=lambda a: [sys.executable, "-I", "-S", STANDINS, "speaker", f"{folder}/{a}.sock"],
+        echo_command=lambda a: [
+            sys.executable,
+            "-I",
+            "-S",
+            STANDINS,
+            "speaker",
+            f"{folder}/{a}.sock",
+        ],
     )
 
 
-def settings(folder: Path, accounts: Sequence[str], **more: Any) -> tuple[GatewaySettings, dict[str, str]]:
+def settings(
+    folder: Path, accounts: Sequence[str], **more: Any
+) -> tuple[GatewaySettings, dict[str, str]]:
     values = overlay(
         accounts, trusting=more.pop("trusting", ()), upstream_authority=folder / "ca.pem"
     )
@@ -41,14 +53,16 @@ def settings(folder: Path, accounts: Sequence[str], **more: Any) -> tuple[Gatewa
 
 def told(folder: Path, account: str, *command: str) -> tuple[int, str]:
     path = folder / f"{account}.sock"
-    end = time.monotonic() + 5
+    end = time.monotonic() + 20
     while not path.exists() and time.monotonic() < end:
         time.sleep(0.02)
     return standins.tell(path, *command)
 
 
 def curl(folder: Path, account: str, name: str, authority: Path) -> tuple[int, str]:
-    return told(folder, account, "curl", "-sS", "-m", "8", "--cacert", str(authority), f"https://{name}/x")
+    return told(
+        folder, account, "curl", "-sS", "-m", "8", "--cacert", str(authority), f"https://{name}/x"
+    )
 
 
 def session(gateway: Gateway, account: str, folder: Path) -> AbstractContextManager[object]:
@@ -85,7 +99,7 @@ def traffic(folder: Path) -> dict[str, Any]:
             result["unknown"] = told(folder, "plain-1", "getent", "ahostsv4", "nowhere.test")
             result["spray"] = told(folder, "plain-1", sys.executable, "-c", SPRAY)
         result["devices"] = {account: gateway.device(account) for account in accounts}
-    result["left"] = os.popen("nft list tables; cat /proc/sys/net/ipv4/ip_forward").read().split()
+        result["running"] = _state_of_network()
     return result
 
 
@@ -98,7 +112,6 @@ def nine(folder: Path) -> dict[str, Any]:
         for account in accounts:
             gateway.wait_for(account, 20)
         up = time.monotonic() - begun
-        from concurrent.futures import ThreadPoolExecutor
 
         def talk(account: str) -> tuple[int, str]:
             with session(gateway, account, folder):
@@ -133,29 +146,67 @@ def broken(folder: Path) -> dict[str, Any]:
     with machine(folder, accounts):
         said["checks"] = [list(one) for one in check(found)]
         attempt("wrong wan", lambda: start(wan="ppp7"))
-        import socket
-
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as busy:
             busy.bind(("0.0.0.0", 53))
             said["checks busy"] = [list(one) for one in check(found)]
             attempt("busy port", start)
-        said["after busy"] = os.popen("nft list tables; ip -br addr show lan0").read()
+        said["after busy"] = _state_of_network()
         with Gateway(found, devices, folder / "gateway") as gateway:
             attempt("second gateway", start)
             gateway.wait_for("a-1", 20)
             attempt("unknown account", lambda: gateway.device("b-1"))
-            pid = next(
-                int(p.name)
-                for p in Path("/proc").iterdir()
-                if p.name.isdigit() and "gateway/dnsmasq.conf" in (p / "cmdline").read_text()
-            )
-            os.kill(pid, signal.SIGKILL)
+            os.kill(_running("gateway/dnsmasq.conf")[0], signal.SIGKILL)
             time.sleep(0.2)
             attempt("dead dnsmasq", lambda: session(gateway, "a-1", folder).__enter__())
-        os.system("nft add table inet echoaudit")  # as a crashed run leaves it
-        attempt("after a crash", start)
-        said["left"] = os.popen("nft list tables; ip -br addr show lan0").read()
     return said
+
+
+def crash(folder: Path) -> dict[str, Any]:
+    """A gateway killed on a machine that lives on, then started again."""
+    found, devices = settings(folder, ["a-1"], trusting=("a-1",))
+    program = (
+        "import sys, time; from echoaudit.instruments.gateway import Gateway;"
+        "from echoaudit.study.models import GatewaySettings; from pathlib import Path;"
+        f"found = GatewaySettings.model_validate_json({found.model_dump_json()!r});"
+        f"gateway = Gateway(found, {devices!r}, Path({str(folder / 'gateway')!r})).__enter__();"
+        "gateway.wait_for('a-1', 10);"
+        "session = gateway.capture('a-1', Path(sys.argv[1])); session.__enter__();"
+        "print('up', flush=True); time.sleep(60)"
+    )
+    (folder / "session").mkdir()
+    with machine(folder, ["a-1"]):
+        before = _state_of_network()
+        command = [sys.executable, "-c", program, str(folder / "session")]
+        runner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert runner.stdout is not None
+        runner.stdout.readline()
+        alive = _programs()
+        runner.kill()
+        runner.wait()
+        time.sleep(0.2)
+        killed = {"programs": _programs(), "network": _state_of_network()}
+        with Gateway(found, devices, folder / "gateway") as gateway:
+            ip = gateway.wait_for("a-1", 10)
+        after = _state_of_network()
+    return {"before": before, "alive": alive, "killed": killed, "ip": ip, "after": after}
+
+
+def _state_of_network() -> str:
+    look = "nft list tables; cat /proc/sys/net/ipv4/ip_forward; ip -br -4 addr show lan0;"
+    look += "cat /proc/sys/net/bridge/bridge-nf-call-iptables 2>/dev/null"
+    return subprocess.run(look, shell=True, capture_output=True, text=True, check=False).stdout
+
+
+def _programs() -> list[str]:
+    """The gateway's programs that run; the lab's own name server is another one."""
+    names = {"dnsmasq": "gateway/dnsmasq.conf", "mitmdump": "addon.py", "dumpcap": "traffic.pcapng"}
+    return sorted(name for name, part in names.items() if _running(part))
+
+
+def _running(part: str) -> list[int]:
+    """Processes of this machine with ``part`` in their command."""
+    processes = [p for p in Path("/proc").iterdir() if p.name.isdigit()]
+    return [int(p.name) for p in processes if part in (p / "cmdline").read_text()]
 
 
 def stay(folder: Path) -> dict[str, Any]:
@@ -177,5 +228,5 @@ def stay(folder: Path) -> dict[str, Any]:
 if __name__ == "__main__":
     if not inside():
         enter([sys.executable, *sys.argv])
-    scenarios = {act.__name__: act for act in (traffic, nine, broken, stay)}
+    scenarios = {act.__name__: act for act in (traffic, nine, broken, crash, stay)}
     print(json.dumps(scenarios[sys.argv[1]](Path(sys.argv[2]))), flush=True)

@@ -65,9 +65,7 @@ def make_authority(folder: Path) -> Path:
     (folder / "ca.pem").write_bytes(ca.public_bytes(pem))
     (folder / "server.pem").write_bytes(
         server.public_bytes(pem)
-        + key.private_bytes(
-            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return folder / "ca.pem"
 
@@ -99,8 +97,9 @@ def cloud(folder: Path) -> None:
 def speaker(path: str) -> None:
     """Run each command that comes over a Unix socket; answer status and output."""
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(path)
+        server.bind(f"{path}.new")
         server.listen()
+        Path(f"{path}.new").rename(path)  # whoever sees it can connect
         while True:
             connection, _ = server.accept()
             threading.Thread(target=_obey, args=(connection,), daemon=True).start()

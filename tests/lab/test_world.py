@@ -166,3 +166,13 @@ def test_truth_goes_on_after_a_torn_line(tmp_path):
     again.write("bids", {"n": 2})
     again.close()
     assert [row["n"] for row in read_log(tmp_path, "bids")] == [1, 2]
+
+
+def test_the_documented_world_can_be_loaded(tmp_path):
+    text = (WORLDS.parent / "docs" / "lab.md").read_text()
+    (tmp_path / "paper.yaml").write_text((WORLDS / "paper.yaml").read_text())
+    (tmp_path / "kinder.yaml").write_text(text.split("```yaml\n")[1].split("```")[0])
+    kinder, paper = load_world(tmp_path / "kinder.yaml"), load_world("paper")
+    assert 1.0 < kinder.effect("Fashion & Style") < paper.effect("Fashion & Style")
+    assert f"{paper.effect('Fashion & Style'):.2f} for Fashion & Style" in text
+    assert kinder.hosts() == paper.hosts()

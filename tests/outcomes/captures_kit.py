@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import io
 import ssl
@@ -55,7 +56,9 @@ def interface(link=1, order="<", resolution=None, offset=None, snaplen=0) -> byt
 
 def enhanced(time, data, *, number=0, per_second=10**6, order="<", offset=0) -> bytes:
     ticks = round((time - offset) * per_second)
-    head = struct.pack(order + "IIIII", number, ticks >> 32, ticks & 0xFFFFFFFF, len(data), len(data))
+    head = struct.pack(
+        order + "IIIII", number, ticks >> 32, ticks & 0xFFFFFFFF, len(data), len(data)
+    )
     return block(6, head + data, order)
 
 
@@ -85,7 +88,9 @@ def frame(payload, *, source=ECHO, target=SERVER, up=True) -> bytes:
 class Talk:
     """A TCP connection as frames, from SYN to FIN; each call moves time on by 10 ms."""
 
-    def __init__(self, port=40000, server=SERVER, server_port=443, client=ECHO, start=START, isn=1000):
+    def __init__(
+        self, port=40000, server=SERVER, server_port=443, client=ECHO, start=START, isn=1000
+    ):
         self.ends = ((client, port), (server, server_port))
         self.next = [isn, isn + 4_000_000_000]
         self.time = start
@@ -114,7 +119,9 @@ class Talk:
         return self.send(True, flags="FA").send(False, flags="FA").send(True)
 
 
-def udp(up: bool, data: bytes, *, port=50000, server=GATEWAY, server_port=53, time=START, client=ECHO):
+def udp(
+    up: bool, data: bytes, *, port=50000, server=GATEWAY, server_port=53, time=START, client=ECHO
+):
     from scapy.layers.inet import UDP
 
     ends = ((client, port), (server, server_port))
@@ -139,7 +146,9 @@ def answer(name: str, address=SERVER, *, number=7, through=(), kind="A", rcode=0
     if address:
         records.append(DNSRR(rrname=owners[-1], type=kind, rdata=address))
     extra = [DNSRR(rrname=host, type="A", rdata=ip) for host, ip in glue]
-    return bytes(DNS(id=number, qr=1, rcode=rcode, qd=DNSQR(qname=name, qtype=kind), an=records, ar=extra))
+    return bytes(
+        DNS(id=number, qr=1, rcode=rcode, qd=DNSQR(qname=name, qtype=kind), an=records, ar=extra)
+    )
 
 
 def lookup(name: str, address=SERVER, *, time=START, number=7, port=50000, **how) -> list[Packet]:
@@ -178,7 +187,9 @@ def authority() -> str:
 
 
 @cache
-def handshake(host: str | None, version="1.3", alpn=("h2", "http/1.1"), folder="/tmp") -> tuple[bytes, bytes]:
+def handshake(
+    host: str | None, version="1.3", alpn=("h2", "http/1.1"), folder="/tmp"
+) -> tuple[bytes, bytes]:
     """The first flight of a real TLS client and of the server that answers it."""
     import tempfile
 
@@ -202,17 +213,22 @@ def handshake(host: str | None, version="1.3", alpn=("h2", "http/1.1"), folder="
 
 
 def _flight(side: ssl.SSLObject, out: ssl.MemoryBIO) -> bytes:
-    try:
+    with contextlib.suppress(ssl.SSLWantReadError):
         side.do_handshake()
-    except ssl.SSLWantReadError:
-        pass
     return out.read()
 
 
 def secure(host: str, version="1.3", **how) -> Talk:
     """A whole TLS connection to a host."""
     up, down = handshake(host, version)
-    return Talk(**how).open().send(True, up).send(False, down).send(True, b"\x17\x03\x03\0\5hello").close()
+    return (
+        Talk(**how)
+        .open()
+        .send(True, up)
+        .send(False, down)
+        .send(True, b"\x17\x03\x03\0\5hello")
+        .close()
+    )
 
 
 def records_of(hello: bytes, size: int) -> bytes:

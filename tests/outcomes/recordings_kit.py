@@ -15,7 +15,9 @@ STUDY = {
     "personas": [
         {
             "persona": "fashion",
-            "catalogue": {"skills": [{"id": SKILL, "name": "Shoe Talk", "vendor": "Acme Shoes, Inc."}]},
+            "catalogue": {
+                "skills": [{"id": SKILL, "name": "Shoe Talk", "vendor": "Acme Shoes, Inc."}]
+            },
         }
     ],
 }
@@ -24,7 +26,9 @@ STUDY = {
 class Staged:
     """One step to be recorded."""
 
-    def __init__(self, step, kind="session", start=START, packets=None, names=(), skill=SKILL, **files):
+    def __init__(
+        self, step, kind="session", start=START, packets=None, names=(), skill=SKILL, **files
+    ):
         self.step, self.kind, self.skill = step, kind, skill
         account = step.split("/")[0]
         self.files: dict[str, bytes] = {
@@ -47,7 +51,9 @@ class Staged:
 
 
 def record(folder: Path, *steps: Staged) -> Recording:
-    plan = {"waves": [{"tracks": [{"steps": [{"id": step.step, "kind": step.kind} for step in steps]}]}]}
+    plan = {
+        "waves": [{"tracks": [{"steps": [{"id": step.step, "kind": step.kind} for step in steps]}]}]
+    }
     with Recording.create(
         folder,
         study_files={"study.yaml": b"study: shoes\n"},

@@ -1,5 +1,6 @@
 """Damaged and hostile captures: never a traceback, never a hang, never a silent loss."""
 
+import contextlib
 import random
 import time
 import tracemalloc
@@ -27,9 +28,14 @@ MUTANTS = 3000
 @pytest.fixture(scope="module")
 def seeds():
     quic_packets = [
-        udp(True, data, server="198.18.1.9", server_port=443) for data in quic_datagrams("q.example")
+        udp(True, data, server="198.18.1.9", server_port=443)
+        for data in quic_datagrams("q.example")
     ]
-    plain = Talk(server_port=80, port=41000).open().send(True, b"GET / HTTP/1.1\r\nHost: h.example\r\n\r\n")
+    plain = (
+        Talk(server_port=80, port=41000)
+        .open()
+        .send(True, b"GET / HTTP/1.1\r\nHost: h.example\r\n\r\n")
+    )
     packets = lookup("a.example", through=["b.example"]) + secure("a.example").packets
     packets += quic_packets + plain.packets
     return [pcap(packets), pcapng(packets), pcap(packets, order=">"), pcapng(packets, ">")]
@@ -77,24 +83,18 @@ def test_mutated_captures(seeds):
 @given(st.binary(max_size=400))
 def test_any_bytes_as_a_message(data):
     for parse, refusal in ((dns.parse, dns.Malformed), (tls.hello, tls.NotTls)):
-        try:
+        with contextlib.suppress(refusal):
             parse(data)
-        except refusal:
-            pass
     http.request_host(data)
-    try:
+    with contextlib.suppress(quic.NotInitial):
         quic.header(data)
-    except quic.NotInitial:
-        pass
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_as_a_hello(data):
-    try:
+    with contextlib.suppress(tls.NotTls):
         tls.parse_hello(b"\1" + len(data).to_bytes(3, "big") + data, "t")
-    except tls.NotTls:
-        pass
 
 
 def test_a_flood_of_unfinished_hellos_does_not_fill_memory(monkeypatch):

@@ -62,7 +62,9 @@ def test_connections(capture):
 def test_names(capture):
     traffic = read_capture(capture)
     sni = tshark(capture, "tls.handshake.extensions_server_name", only="tls.handshake.type==1")
-    assert Counter(flow.sni for flow in traffic.flows if flow.sni) == Counter(n for (n,) in sni if n)
+    assert Counter(flow.sni for flow in traffic.flows if flow.sni) == Counter(
+        n for (n,) in sni if n
+    )
     hosts = {name for (name,) in tshark(capture, "http.host", only="http.request && tcp")}
     assert {flow.http_host for flow in traffic.flows} - {""} == hosts
     rows = tshark(capture, "dns.qry.name", "dns.a", only="dns.flags.response==1 && udp.port==53")

@@ -61,7 +61,13 @@ def test_all_of_amazon_is_not_a_tracker():
 
 
 def test_a_suffix_is_whole_labels():
-    for host in ("notamazon.com", "amazon.com.evil.example", "xpodtrac.com", "fm", "pool.ntp.org.x"):
+    for host in (
+        "notamazon.com",
+        "amazon.com.evil.example",
+        "xpodtrac.com",
+        "fm",
+        "pool.ntp.org.x",
+    ):
         assert directory().attribute(host).organisation == ""
 
 

@@ -61,4 +61,4 @@ def test_a_row_that_lacks_a_column_is_refused():
 
 
 def test_outcomes_are_named_after_their_modules():
-    assert OUTCOMES == {name: f"echoaudit.outcomes.{name}" for name in OUTCOMES}
+    assert {name: f"echoaudit.outcomes.{name}" for name in OUTCOMES} == OUTCOMES

@@ -12,7 +12,13 @@ TURNS = [
         "text": "Alexa, enable Shoe Talk",
         "attempt": 1,
         "said": {"file": "said-00.flac", "started": 1700000001.5, "seconds": 2.25, "gain": 1.0},
-        "heard": {"file": "heard-00.flac", "seconds": 6.0, "speech_seconds": 0.0, "text": None, "engine": "moonshine"},
+        "heard": {
+            "file": "heard-00.flac",
+            "seconds": 6.0,
+            "speech_seconds": 0.0,
+            "text": None,
+            "engine": "moonshine",
+        },
         "delivered": False,
     },
     {
@@ -20,7 +26,13 @@ TURNS = [
         "text": "Alexa, open Shoe Talk",
         "attempt": 2,
         "said": {"file": "said-01.flac", "started": 1700000009.0, "seconds": 2.0, "gain": 1.0},
-        "heard": {"file": "heard-01.flac", "seconds": 7.5, "speech_seconds": 3.0, "text": "Welcome", "engine": "moonshine"},
+        "heard": {
+            "file": "heard-01.flac",
+            "seconds": 7.5,
+            "speech_seconds": 3.0,
+            "text": "Welcome",
+            "engine": "moonshine",
+        },
         "delivered": True,
     },
 ]

@@ -9,16 +9,17 @@ SKILLS = {"Outfit Check": "B01", "Style Quiz": "B02", "Sneaker Drop": "B03", "Ru
 BIDDERS = ("appnexus", "ix", "openx", "pubmatic", "rubicon")
 SITES = ("daily-news", "recipes", "sports", "weather")
 START = 1_795_000_000.0
-HOSTS = (
-    # host, domain, organisation, party, role, source, witness
-    ("api.assistant.example", "assistant.example", "Platform", "platform", "functional", "curated", "sni"),
-    ("metrics.assistant.example", "assistant.example", "Platform", "platform", "tracking", "curated", "earlier-dns"),
-    ("cdn.podstats.example", "podstats.example", "Podstats", "third", "tracking", "curated", "sni"),
-    ("ads.tonecast.example", "tonecast.example", "Tonecast", "third", "advertising", "easylist", "quic"),
-    ("api.runway.example", "runway.example", "Runway Radio Ltd", "vendor", "functional", None, "dns"),
-    ("d111.edge.example", "edge.example", "Edge Hosting", "third", "hosting", "curated", "sni"),
-    ("198.51.100.7", None, None, "unknown", "unknown", None, "none"),
-)  # fmt: skip
+HOSTS = [
+    line.split()
+    for line in """
+    api.assistant.example     assistant.example Platform platform functional  curated  sni
+    metrics.assistant.example assistant.example Platform platform tracking    curated  earlier-dns
+    cdn.podstats.example      podstats.example  Podstats third    tracking    curated  sni
+    ads.tonecast.example      tonecast.example  Tonecast third    advertising easylist quic
+    api.runway.example        runway.example    Runway   vendor   functional  curated  dns
+    d111.edge.example         edge.example      Edge     third    hosting     curated  sni
+    """.strip().splitlines()
+] + [["", "", "", "unknown", "unknown", "", "none"]]
 PARTNERS = ("appnexus.example", "ix.example", "openx.example", "rubicon.example")
 DOWNSTREAM = ("dsp-a.example", "dsp-b.example", "dmp-one.example", "graph.example", "idhub.example")
 
@@ -106,7 +107,7 @@ def utterances(personas, treated, answered):
 def endpoints(rng, personas, treated):
     rows = []
     for account, persona in people(personas):
-        sessions = [("idle", None)]
+        sessions = [("idle", "")]
         sessions += [("session", i) for i in SKILLS.values()] if persona in treated else []
         for kind, skill in sessions:
             chosen = HOSTS[:2] if kind == "idle" else HOSTS
@@ -117,8 +118,10 @@ def endpoints(rng, personas, treated):
                     {
                         "session": f"{account}/sessions/{skill or '00-idle'}",
                         "account": account, "persona": persona, "kind": kind, "skill": skill,
-                        "host": host, "domain": domain, "organisation": organisation,
-                        "party": party, "role": role, "role_source": source, "witness": witness,
+                        "host": host, "addresses": "198.51.100.7", "domain": domain,
+                        "organisation": organisation, "hosted_by": "", "contacted": True,
+                        "state": "contacted", "party": party, "role": role, "role_source": source,
+                        "witness": witness,
                         "flows": 1, "packets": 40, "bytes_up": int(rng.integers(800, 90_000)),
                         "bytes_down": int(rng.integers(800, 4_000_000)),
                     }
@@ -144,10 +147,32 @@ def syncs(personas):
     return pd.DataFrame(rows)
 
 
+def captures(steps):
+    sessions = steps[steps["kind"].isin(["session", "idle"])]
+    return pd.DataFrame(
+        {
+            "session": sessions["step"], "account": sessions["account"], "status": "complete",
+            "problem": "", "packets": 900, "dropped": 0, "flows": 10, "flows_named": 9,
+            "flow_bytes": 1_000_000, "named_bytes": 930_000,
+        }
+    )  # fmt: skip
+
+
+def parties(syncs):
+    domains = sorted({*syncs["source"], *syncs["target"]})
+    return pd.DataFrame(
+        {
+            "domain": domains,
+            "organisation": ["Platform" if d.startswith("assistant") else "" for d in domains],
+            "party": ["platform" if d.startswith("assistant") else "unknown" for d in domains],
+        }
+    )
+
+
 def steps(personas, treated, before=2, after=3):
     rows = []
     clock = START
-    blank = dict.fromkeys(("skill", "phase", "round", "site", "reason", "packets", "dropped"))
+    blank = dict.fromkeys(("skill", "phase", "round", "site", "reason"))
     for account, persona in people(personas):
         for phase, rounds in (("before", before), ("after", after)):
             for number in range(1, rounds + 1):
@@ -166,7 +191,7 @@ def steps(personas, treated, before=2, after=3):
             rows.append(
                 {**blank, "step": f"{account}/sessions/{name}", "kind": kind, "account": account,
                  "persona": persona, "skill": skill, "state": "complete", "started": clock,
-                 "ended": clock + 20, "packets": 900, "dropped": 0}
+                 "ended": clock + 20}
             )  # fmt: skip
     return STEPS.conform(rows)
 
@@ -183,6 +208,8 @@ def simulate(claims, *, personas=None, lifts=None, answered=True, seed=7):
         "syncs": syncs(personas),
         "steps": steps(personas, treated),
     }
+    tables["captures"] = captures(tables["steps"])
+    tables["parties"] = parties(tables["syncs"])
     tables["delivery"] = delivery_table(tables["steps"], tables["utterances"])
     assert list(tables["delivery"].columns) == DELIVERY.names
     info = {

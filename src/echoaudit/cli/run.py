@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from echoaudit.cli import options
-from echoaudit.errors import BadInput, ExitCode
+from echoaudit.errors import BadInput, EchoauditError, ExitCode
 
 if TYPE_CHECKING:
     from echoaudit.recording import Recording
@@ -92,7 +92,11 @@ def _folder(study: LoadedStudy, config: Config, into: Path | None, new: bool) ->
         for folder in sorted(root.iterdir(), reverse=True):
             if not (folder / "recording.json").is_file():
                 continue
-            recording = Recording.open(folder)
+            try:
+                recording = Recording.open(folder)
+            except EchoauditError as error:
+                click.echo(f"left alone: {error}", err=True)
+                continue
             if not recording.sealed and _same_run(recording, study, config):
                 return folder
     return root / f"{study.name}-{datetime.now(UTC):%Y%m%dT%H%M%S}"

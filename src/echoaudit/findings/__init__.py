@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from echoaudit import __version__
 from echoaudit.errors import BadInput
 from echoaudit.findings.compare import Difference, differences
-from echoaudit.findings.store import digest, read_folder, write_folder, write_text
+from echoaudit.findings.store import arrow, digest, read_folder, write_folder, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,8 @@ class Findings:
     """Everything that follows from a recording."""
 
     tables: Mapping[str, pd.DataFrame]
-    """One per outcome, and ``steps`` and ``delivery``: what was planned and what became of it."""
+    """One per outcome; ``steps`` and ``delivery``: what was planned and what became of it;
+    ``parties``: who owns the domains that exchange identifiers."""
     conclusions: tuple[Conclusion, ...]
     provenance: Mapping[str, Any]
     """The recording's hashes and the tables': what the findings rest on, and what they are."""
@@ -49,12 +50,14 @@ def compute(recording: Recording) -> Findings:
         Damaged: evidence is missing or changed.
     """
     from echoaudit import outcomes
+    from echoaudit.findings.parties import parties_table
     from echoaudit.findings.steps import delivery_table, steps_table
     from echoaudit.inference import conclude_all
     from echoaudit.report import warnings
 
     tables = {name: outcomes.load(name).derive(recording) for name in outcomes.OUTCOMES}
     tables["steps"] = steps_table(recording)
+    tables["parties"] = parties_table(tables["syncs"])
     tables["delivery"] = delivery_table(tables["steps"], tables["utterances"])
     conclusions = tuple(conclude_all(_claims(recording.study), tables))
     return Findings(
@@ -84,7 +87,7 @@ def _provenance(recording: Recording, tables: Mapping[str, pd.DataFrame]) -> dic
             "study_hash": recording.study_hash,
         },
         "tables": {
-            name: {"rows": len(table), "sha256": digest(table)}
+            name: {"rows": len(table), "sha256": digest(arrow(table))}
             for name, table in sorted(tables.items())
         },
     }

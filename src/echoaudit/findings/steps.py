@@ -29,8 +29,6 @@ STEPS = Schema(
         Column("reason", "string", "why a visit is not complete"),
         Column("started", "float", "when it began", "s since 1970"),
         Column("ended", "float", "when it ended", "s since 1970"),
-        Column("packets", "int", "packets captured", "packets"),
-        Column("dropped", "int", "packets that the capture lost", "packets"),
     ),
 )
 DELIVERY = Schema(
@@ -66,18 +64,15 @@ def _row(planned: Mapping[str, Any], step: StepEvidence | None) -> dict[str, Any
 
 
 def _outcome(step: StepEvidence | None) -> dict[str, Any]:
-    outcome: dict[str, Any] = dict.fromkeys(("reason", "started", "ended", "packets", "dropped"))
+    outcome: dict[str, Any] = dict.fromkeys(("reason", "started", "ended"))
     if step is None:
         return {**outcome, "state": "missing"}
     record = _object(step, "session.json") | _object(step, "visit.json")
-    capture = _object(step, "capture.json")
     return {
         "state": record.get("state") or "complete",
         "reason": record.get("reason"),
         "started": record.get("started"),
         "ended": record.get("ended"),
-        "packets": capture.get("captured"),
-        "dropped": capture.get("dropped"),
     }
 
 

@@ -15,13 +15,24 @@ from echoaudit.recording import canonical
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 READABLE = 0o644
 """Findings and reports hold no secrets; the folder around them decides who sees them."""
 
 
-def digest(table: pd.DataFrame) -> str:
-    """SHA-256 of a table's columns and rows as JSON lines.
+def arrow(table: pd.DataFrame) -> pa.Table:
+    """A table as it is stored: missing values are nulls.
+
+    Without metadata, which would name the versions of pandas and Arrow and so differ by machine.
+    """
+    import pyarrow as pa
+
+    return pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+
+
+def digest(table: pa.Table) -> str:
+    """SHA-256 of a table's column names and rows as JSON lines.
 
     Of the values, not of the file: another version of the Parquet library writes other bytes.
     """
@@ -31,15 +42,9 @@ def digest(table: pd.DataFrame) -> str:
     return total.hexdigest()
 
 
-def _rows(table: pd.DataFrame) -> Iterator[list[Any]]:
-    yield list(table.columns)
-    columns = [_plain(table[name]) for name in table.columns]
-    yield from map(list, zip(*columns, strict=True))
-
-
-def _plain(column: pd.Series[Any]) -> list[Any]:
-    values = column.astype(object)
-    return [value if known else None for value, known in zip(values, values.notna(), strict=True)]
+def _rows(table: pa.Table) -> Iterator[list[Any]]:
+    yield list(table.column_names)
+    yield from map(list, zip(*(column.to_pylist() for column in table.columns), strict=True))
 
 
 def write_folder(
@@ -64,7 +69,7 @@ def write_folder(
 
 
 def _swap(new: Path, folder: Path) -> None:
-    """Put ``new`` where ``folder`` is; the old one ends up inside a name that the caller removes."""
+    """Put ``new`` where ``folder`` is, and remove what was there."""
     if folder.is_symlink() or folder.is_file():
         folder.unlink()
     if not folder.exists():
@@ -77,12 +82,9 @@ def _swap(new: Path, folder: Path) -> None:
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    # Metadata would name the versions of pandas and the Arrow schema, which differ by machine.
-    plain = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
-    pq.write_table(plain, path, compression="zstd", store_schema=False)
+    pq.write_table(arrow(table), path, compression="zstd", store_schema=False)
     path.chmod(READABLE)
 
 

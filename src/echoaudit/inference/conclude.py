@@ -157,12 +157,9 @@ def _decide(examined: _Examined, p_corrected: float) -> Conclusion:
     sentence = verdict(
         state,
         reason,
-        claim.measure,
-        claim.direction,
-        (claim.treated, claim.control),
+        claim,
         (len(examined.treated.accounts), len(examined.control.accounts)),
-        examined.effect,
-        test,
+        (examined.effect, test) if examined.effect and test else None,
     )
     return Conclusion(
         claim=claim.claim,

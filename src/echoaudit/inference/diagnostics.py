@@ -46,7 +46,8 @@ def split_check(
 ) -> SplitCheck | None:
     """Repeat the analysis on every division of the controls into two halves.
 
-    ``accounts`` names the controls in the order of their scores; ``bids`` may hold others'. More than 20,000 divisions are sampled. ``None`` with fewer than ``MIN_CONTROLS`` controls.
+    ``accounts`` names the controls in the order of their scores; ``bids`` may hold others'. More
+    than 20,000 divisions are sampled. ``None`` with fewer than ``MIN_CONTROLS`` controls.
     """
     if len(controls) < MIN_CONTROLS:
         return None

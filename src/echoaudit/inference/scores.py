@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+Ints = NDArray[np.signedinteger]
 Measure = Literal["value", "rate", "value-per-opportunity", "maximum"]
 
 BID_STATES = frozenset({"bid", "won", "rendered"})
@@ -99,8 +99,13 @@ def _frame(rows: pd.DataFrame, values: Floats) -> pd.DataFrame:
 
 def _highest(rows: pd.DataFrame) -> pd.DataFrame:
     """The highest value of each account and auction slot; the cell no longer names a bidder."""
-    rows = rows.assign(cell=[(site, slot, round_) for site, slot, _, round_ in rows["cell"]])
+    rows = rows.assign(cell=rows["cell"].map(_without_bidder))
     return rows.groupby(["account", "phase", "round", "cell"], as_index=False, sort=True).max()
+
+
+def _without_bidder(cell: tuple[str, str, str, str]) -> tuple[str, str, str]:
+    site, slot, _, round_ = cell
+    return site, slot, round_
 
 
 def account_levels(rows: pd.DataFrame, accounts: list[str], *, logs: bool) -> tuple[Floats, Ints]:
@@ -110,8 +115,7 @@ def account_levels(rows: pd.DataFrame, accounts: list[str], *, logs: bool) -> tu
     as they are (they contain zeros) and its logarithm is taken afterwards. NaN where an account
     has too few observations, shares no cell with the others, or has no positive level.
     """
-    order = {account: i for i, account in enumerate(accounts)}
-    index = rows["account"].map(order).to_numpy(dtype=np.int64)
+    index = pd.Categorical(rows["account"], categories=accounts).codes.astype(np.int64)
     cells = pd.factorize(rows["cell"], sort=True)[0].astype(np.int64)
     fit = two_way(rows["value"].to_numpy(dtype=float), index, cells, len(accounts))
     levels = np.where(fit.counts >= MIN_OBSERVATIONS, fit.levels, np.nan)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from echoaudit.inference.conclusion import Effect, State, Test
+
+if TYPE_CHECKING:
+    from echoaudit.study.models import Claim
 
 COMPARISON = {
     "value": "bids for {treated} were {ratio} times as high as for {control}",
@@ -32,28 +37,25 @@ def p_value(p: float) -> str:
 def verdict(
     state: State,
     reason: str | None,
-    measure: str,
-    direction: str,
-    personas: tuple[str, str],
+    claim: Claim,
     accounts: tuple[int, int],
-    effect: Effect | None,
-    test: Test | None,
+    found: tuple[Effect, Test] | None,
 ) -> str:
     """The sentence that stands for a conclusion."""
     if state == "insufficient":
         return f"There is not enough evidence: {reason}."
-    assert effect is not None
-    assert test is not None
-    found = COMPARISON[measure].format(
-        treated=personas[0], control=personas[1], ratio=ratio(effect.ratio)
+    assert found is not None
+    effect, test = found
+    words = COMPARISON[claim.measure].format(
+        treated=claim.treated, control=claim.control, ratio=ratio(effect.ratio)
     )
     numbers = (
-        f"95 % interval {ratio(effect.low)} to {ratio(effect.high)}; {_p(test, direction)}, "
+        f"95 % interval {ratio(effect.low)} to {ratio(effect.high)}; {_p(test, claim.direction)}, "
         f"{METHOD[test.method]}, {accounts[0]} against {accounts[1]} accounts"
     )
     if state == "supported":
-        return f"{found[0].upper()}{found[1:]} ({numbers})."
-    return f"No such difference was shown: {found} ({numbers}).{_missed(effect)}"
+        return f"{words[0].upper()}{words[1:]} ({numbers})."
+    return f"No such difference was shown: {words} ({numbers}).{_missed(effect)}"
 
 
 def _p(test: Test, direction: str) -> str:

@@ -107,7 +107,7 @@ def _studentised(scores: Floats, treated: Floats) -> Floats:
     difference = np.where(np.abs(difference) < TOLERANCE * scale, 0.0, difference)
     # Without any spread inside the arms every difference is infinitely many errors wide.
     flat = error < 1e-7 * scale
-    limit = np.where(difference == 0, 0.0, np.sign(difference) * np.inf)
+    limit = np.where(difference == 0, 0.0, np.copysign(np.inf, difference))
     return np.where(flat, limit, difference / np.where(flat, 1.0, error))
 
 

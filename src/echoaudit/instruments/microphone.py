@@ -25,6 +25,8 @@ BLOCK = 1920
 BLOCK_SECONDS = BLOCK / RATE
 MEMORY = 20.0
 """Seconds an open ear remembers before anybody listens."""
+WARM_UP = 2.0
+"""Seconds before a reply from which the detector learns the room's noise, if the ear was open."""
 PATIENCE = 4.0
 """Least seconds to wait for a reply to begin."""
 REVERBERATION = 0.2
@@ -112,10 +114,13 @@ class Ear:
         ending = Ending(settings.silence, max(settings.silence, PATIENCE), settings.limit)
         took = _Take(ending, self._tape.overflows)
         detector = SpeechDetector()
-        for when, frame in self._tape.frames(since):
+        for when, frame in self._tape.frames(since - WARM_UP):
+            speaking = detector.hears_speech(frame)
+            if when < since:
+                continue
             took.started = took.started or when
             took.frames.append(frame)
-            if ending.over(detector.hears_speech(frame)):
+            if ending.over(speaking):
                 break
         took.overflows = self._tape.overflows - took.overflows
         return took

@@ -55,8 +55,8 @@ class Air:
     """A sound server with one room per account; a context manager.
 
     ``folder`` holds its socket, settings and log and must be visible to every process that
-    speaks or hears. ``noise`` is the standard deviation of white noise in each room, as a
-    fraction of full scale. ``Unavailable`` when PulseAudio is missing or does not start.
+    speaks or hears. ``noise`` is the standard deviation of white noise in each room, at
+    the Echo's ear and at the microphone, as a fraction of full scale. ``Unavailable`` when PulseAudio is missing or does not start.
     """
 
     def __init__(self, accounts: Sequence[str], folder: Path, noise: float = 0.0) -> None:
@@ -159,10 +159,11 @@ class Air:
         file = self._folder / "noise.raw"
         file.write_bytes(white_noise(self._noise))
         environment = {**os.environ, **self.environment()}
+        forever = f"while cat {shlex.quote(str(file))}; do :; done"
         for account in self._accounts:
-            sink = f"--device={account}-room"
-            play = f"while cat {shlex.quote(str(file))}; do :; done | pacat --playback {PCM} {sink}"
-            running.enter_context(_Process(["sh", "-c", play], environment))
+            for sink in (f"{account}-room", mouth(account)):
+                play = f"{forever} | pacat --playback {PCM} --device={sink}"
+                running.enter_context(_Process(["sh", "-c", play], environment))
 
 
 PCM = f"--raw --rate={RATE} --channels=1 --format=s16le"

@@ -23,6 +23,8 @@ PROGRAMS = {
     "dnsmasq": "dnsmasq-base",
     "udhcpc": "udhcpc",
 }
+SYSTEM_FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin"]
+"""Searched as well: an ordinary user's path often lacks them."""
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGWINCH)
 
 _COMMON = ["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
@@ -85,9 +87,8 @@ def missing_programs() -> list[str]:
 
 
 def _environment(base: Mapping[str, str]) -> dict[str, str]:
-    """The environment with the system folders, which an ordinary user's path may lack."""
-    path = base.get("PATH", os.defpath)
-    return {**base, "PATH": os.pathsep.join([path, "/usr/local/sbin", "/usr/sbin", "/sbin"])}
+    """The environment with the system folders on its path."""
+    return {**base, "PATH": os.pathsep.join([base.get("PATH", os.defpath), *SYSTEM_FOLDERS])}
 
 
 def _program(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -120,6 +120,18 @@ def score_syncs(found: Iterable[Row], log: Iterable[Row]) -> Score:
     )
 
 
+def within(
+    log: Iterable[Row], windows: Sequence[tuple[str, str, float, float]]
+) -> Iterator[Row]:
+    """The log's rows that fall into a finished visit of their account.
+
+    What a killed visit caused is in the world's logs too, but was never to be found.
+    """
+    for row in log:
+        if any(row["account"] == a and s <= row["time"] <= e for _, a, s, e in windows):
+            yield row
+
+
 def score_bids(
     found: Iterable[Row], log: Iterable[Row], windows: Sequence[tuple[str, str, float, float]]
 ) -> Score:
@@ -141,11 +153,10 @@ def score_bids(
     recorded = {numbered(r["visit"], r["slot"], r["bidder"], r["cpm"]) for r in found}
     counted.clear()
     planted = set()
-    for entry in log:
-        for visit, account, started, ended in windows:
-            if entry["account"] == account and started <= entry["time"] <= ended:
-                cpm = entry["cpm"] if entry["answer"] == "bid" else None
-                planted.add(numbered(visit, entry["slot"], entry["bidder"], cpm))
+    for visit, account, started, ended in windows:
+        for entry in within(log, [(visit, account, started, ended)]):
+            cpm = entry["cpm"] if entry["answer"] == "bid" else None
+            planted.add(numbered(visit, entry["slot"], entry["bidder"], cpm))
     return _compare("bids", recorded, planted)
 
 
@@ -159,7 +170,7 @@ def planted_effect(
 
     Args:
         log: the exchange's log, with the factor ``lift`` of each bid.
-        phases: (persona, phase, started, ended, account) windows as (account, phase, …).
+        phases: (account, phase, started, ended) of each finished visit.
         treated: persona whose bids were lifted.
         control: persona it is compared with.
 

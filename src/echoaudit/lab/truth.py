@@ -59,3 +59,17 @@ def _drop_torn_line(path: Path) -> None:
     if whole != len(data):
         with path.open("r+b") as file:
             file.truncate(whole)
+
+
+def read_contacts(state: Path) -> Iterator[dict[str, Any]]:
+    """Connections of all Echos, each once, from the logs that they keep themselves.
+
+    An Echo writes a line when a connection begins and again when it ends; one that was killed
+    leaves the first only.
+    """
+    for path in sorted(truth_folder(state).glob("contacts-*.jsonl")):
+        latest: dict[str, dict[str, Any]] = {}
+        with path.open(encoding="utf-8") as file:
+            for row in (json.loads(line) for line in file if line.endswith("}\n")):
+                latest[row["id"]] = row
+        yield from latest.values()

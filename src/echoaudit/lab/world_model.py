@@ -179,7 +179,8 @@ class Publisher(Strict):
     bidders: tuple[BidderCode, ...] = Field(min_length=1)
     pixels: tuple[Name, ...] = ()
     """Parties whose sync pixel the page loads, besides its bidders' own."""
-    timeout_ms: int = Field(default=1000, ge=100, le=10_000)
+    timeout_ms: int = Field(default=3000, ge=100, le=20_000)
+    """Time limit of its auctions; a busy machine must not turn bids into timeouts."""
 
 
 class Ad(Strict):

@@ -96,7 +96,7 @@ def _dropped(session: Session) -> int:
     counts = report.get("packets") if isinstance(report, dict) else None
     losses = counts.items() if isinstance(counts, dict) else ()
     said = [count for name, count in losses if name.startswith("dropped") and _is_count(count)]
-    return max(in_file, sum(said))
+    return max(in_file, sum(map(int, said)))
 
 
 def _is_count(value: Any) -> bool:

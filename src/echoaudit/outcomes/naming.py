@@ -114,7 +114,7 @@ def _candidates(
         yield flow.sni, "quic" if flow.quic else "sni"
     if flow.http_host and not _is_address(flow.http_host):
         yield flow.http_host, "http"
-    if flow.state == "midstream" and (known := memory.hosts.get(connection(flow))):
+    if not flow.opened and (known := memory.hosts.get(connection(flow))):
         yield known, "earlier-sni"
     if resolved:
         yield resolved[0], "dns"

@@ -46,6 +46,14 @@ class Schema:
         """The columns' names, in order."""
         return [column.name for column in self.columns]
 
+    def markdown(self) -> str:
+        """The columns as a Markdown table, for the documentation."""
+        rows = [
+            f"| `{column.name}` | {column.dtype} | {column.unit or ''} | {column.description} |"
+            for column in self.columns
+        ]
+        return "\n".join(["| column | type | unit | meaning |", "|---|---|---|---|", *rows])
+
     def empty(self) -> pd.DataFrame:
         """The table without rows, each column with its type."""
         return self.conform([])

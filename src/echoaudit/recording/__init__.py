@@ -1,6 +1,7 @@
 """The evidence on disk: written durably, journaled, sealed, verified, read back."""
 
 from echoaudit.recording.check import Level, Problem, verify
+from echoaudit.recording.contents import FORMAT
 from echoaudit.recording.evidence import FileEntry
 from echoaudit.recording.journal import JournalRecord
 from echoaudit.recording.jsonfile import (
@@ -13,7 +14,7 @@ from echoaudit.recording.jsonfile import (
 )
 from echoaudit.recording.redact import redact
 from echoaudit.recording.steps import StepEvidence
-from echoaudit.recording.store import FORMAT, Recording
+from echoaudit.recording.store import Recording
 
 __all__ = [
     "FORMAT",

@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from echoaudit.errors import BadInput, Damaged, EchoauditError
 from echoaudit.recording import evidence, formats, layout
+from echoaudit.recording.contents import known_files, read_info
 from echoaudit.recording.evidence import FileEntry
 from echoaudit.recording.journal import JOURNAL_LIMIT, JournalText, read_journal
 from echoaudit.recording.jsonfile import open_regular, parse, printable, read_bytes
 from echoaudit.recording.ledger import Ledger
-from echoaudit.recording.store import known_files, read_info
 
 Level = Literal["fast", "complete", "full"]
 

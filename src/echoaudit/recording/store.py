@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import platform
-import shutil
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from echoaudit import __version__
 from echoaudit.errors import BadInput, Damaged, EchoauditError, Unavailable
 from echoaudit.recording import durable, evidence, layout, ledger
+from echoaudit.recording.begin import build, describe
+from echoaudit.recording.contents import (
+    FORMAT,
+    core_files,
+    known_files,
+    manifest_files,
+    read_info,
+    studied,
+)
 from echoaudit.recording.evidence import FileEntry
 from echoaudit.recording.journal import Journal, JournalRecord, is_locked, read_journal
-from echoaudit.recording.jsonfile import canonical, parse, printable, read_bytes
+from echoaudit.recording.jsonfile import canonical, parse, printable
 from echoaudit.recording.ledger import Ledger
 from echoaudit.recording.steps import StepEvidence, owner, planned_ids
-
-FORMAT = 1
-"""Version of the recording format; raised when an older reader would misread a recording."""
 
 
 class Recording:
@@ -91,8 +93,8 @@ class Recording:
         planned_ids(parse(files[layout.PLAN]))
         for path, content in study_files.items():
             files[f"{layout.STUDY}/{layout.check_relative(path)}"] = content
-        files[layout.INFO] = canonical(_info(study_hash, config, tools)) + b"\n"
-        return cls(folder, _build(folder, study_hash, files))
+        files[layout.INFO] = canonical(describe(study_hash, config, tools)) + b"\n"
+        return cls(folder, build(folder, study_hash, files))
 
     @classmethod
     def resume(cls, folder: Path) -> Recording:
@@ -147,7 +149,7 @@ class Recording:
     @property
     def study_hash(self) -> str:
         """The hash of the study, as the journal's first record states it."""
-        return _studied(self._ledger).hash
+        return studied(self._ledger).hash
 
     @property
     def finished(self) -> frozenset[str]:
@@ -372,120 +374,6 @@ class Recording:
             "files": [{"path": path, **entry.model_dump()} for path, entry in found.items()],
             "journal": journal,
         }
-
-
-def known_files(state: Ledger) -> dict[str, FileEntry]:
-    """Every file that the journal states, by path relative to the recording."""
-    known = dict(_studied(state).files)
-    for step in state.finished.values():
-        known.update({f"{step.step}/{name}": entry for name, entry in step.files.items()})
-    return known
-
-
-def manifest_files(folder: Path) -> dict[str, FileEntry]:
-    """Every file but the findings, the journal and the manifest itself, by path.
-
-    Raises:
-        Damaged: something is not a regular file.
-    """
-    found = {}
-    for entry in evidence.walk(folder, frozenset({layout.FINDINGS})):
-        path = Path(entry.path).relative_to(folder).as_posix()
-        if not entry.is_file(follow_symlinks=False):
-            raise Damaged(f"{printable(path)}: not a regular file")
-        if path not in {layout.JOURNAL, layout.MANIFEST}:
-            found[path] = evidence.measure(Path(entry.path))
-    return dict(sorted(found.items()))
-
-
-def read_info(folder: Path) -> dict[str, Any]:
-    """``recording.json``, when this version can read the recording.
-
-    Raises:
-        BadInput: not a recording, or one of a newer format.
-    """
-    path = folder / layout.INFO
-    if not path.is_file() or path.is_symlink():
-        raise BadInput(f"not a recording: it has no {layout.INFO}", file=printable(folder))
-    info = parse(read_bytes(path), file=path)
-    version = info.get("format") if isinstance(info, dict) else None
-    if type(version) is not int or version < 1:
-        raise BadInput("not a recording's description: no format number", file=printable(path))
-    if version > FORMAT:
-        raise BadInput(
-            f"recorded in format {version}, this version reads up to {FORMAT}; update echoaudit",
-            file=printable(folder),
-        )
-    return dict(info)
-
-
-def core_files(folder: Path, state: Ledger) -> dict[str, bytes]:
-    """The recording's own JSON files, when they are what the first record states.
-
-    Raises:
-        Damaged: one is missing or changed.
-    """
-    contents = {}
-    for path in (layout.INFO, layout.PLAN, layout.STUDY_VALUES):
-        contents[path] = read_bytes(folder / path)
-        if _studied(state).files.get(path) != evidence.entry_of(contents[path]):
-            raise Damaged(f"{printable(folder / path)}: changed since the recording began")
-    return contents
-
-
-def _studied(state: Ledger) -> ledger.StudyRecord:
-    if state.study is None:
-        raise Damaged(f"{layout.JOURNAL} has no record of the study")
-    return state.study
-
-
-def _info(study_hash: str, config: Mapping[str, Any], tools: Mapping[str, str]) -> dict[str, Any]:
-    clock = time.get_clock_info("time")
-    return {
-        "format": FORMAT,
-        "software": {"name": "echoaudit", "version": __version__},
-        "python": platform.python_version(),
-        "study_hash": study_hash,
-        "clock": {
-            "created": round(time.time(), 6),
-            "source": clock.implementation,
-            "resolution": clock.resolution,
-        },
-        "config": config,
-        "tools": tools,
-    }
-
-
-def _build(folder: Path, study_hash: str, files: Mapping[str, bytes]) -> Journal:
-    """Write a new recording beside its place and rename it there; the journal stays locked."""
-    new = folder.with_name(f".{folder.name}.new")
-    durable.make_folder(new)
-    journal = Journal(new / layout.JOURNAL, create=True)
-    try:
-        _clear(new, journal)
-        for path, content in sorted(files.items()):
-            durable.make_folder((new / path).parent)
-            durable.write_file(new / path, content)
-        entries = {path: evidence.entry_of(content) for path, content in files.items()}
-        journal.append(ledger.STUDY, {"hash": study_hash, "files": entries})
-        durable.sync_folder(new)
-        durable.rename(new, folder)
-        durable.sync_folder(folder.parent)
-    except BaseException:
-        # What never began leaves nothing behind, unless the process is killed.
-        shutil.rmtree(new, ignore_errors=True)
-        journal.close()
-        raise
-    journal.moved(folder / layout.JOURNAL)
-    return journal
-
-
-def _clear(new: Path, journal: Journal) -> None:
-    """Remove what a killed run left of a recording that never began."""
-    journal.clear()
-    for entry in list(evidence.walk(new)):
-        if Path(entry.path) != new / layout.JOURNAL:
-            durable.remove(Path(entry.path))
 
 
 def _reason(error: BaseException) -> str:

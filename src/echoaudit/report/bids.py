@@ -114,7 +114,7 @@ def _personas(bids: pd.DataFrame, real: pd.DataFrame) -> Table:
 
 def _accounts(bids: pd.DataFrame, real: pd.DataFrame) -> Table:
     keys = ["persona", "account", "phase"]
-    mine = {key: own for key, own in real.groupby(keys, sort=True)}
+    mine = dict(iter(real.groupby(keys, sort=True)))
     rows = [
         (str(account), str(persona), str(phase), *_offers(own, mine.get(key, real.iloc[:0])))
         for key, own in bids.groupby(keys, sort=True)
@@ -131,7 +131,7 @@ def _accounts(bids: pd.DataFrame, real: pd.DataFrame) -> Table:
 
 def _bidders(bids: pd.DataFrame, real: pd.DataFrame) -> Table:
     keys = ["bidder", "persona", "phase"]
-    mine = {key: own for key, own in real.groupby(keys, sort=True)}
+    mine = dict(iter(real.groupby(keys, sort=True)))
     rows = [
         (str(bidder), str(persona), str(phase), *_offers(own, mine.get(key, real.iloc[:0])))
         for key, own in bids.groupby(keys, sort=True)

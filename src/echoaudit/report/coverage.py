@@ -25,7 +25,8 @@ def warnings(tables: Tables, conclusions: Sequence[Conclusion]) -> tuple[str, ..
 def notices(tables: Tables, conclusions: Sequence[Conclusion]) -> list[Notice]:
     """What a reader must not miss, worst first."""
     found = [*_silent(tables["delivery"]), *_unfinished(tables["steps"])]
-    found += [*_dropped(tables["steps"]), *_nameless(tables["endpoints"])]
+    captures = tables["captures"]
+    found += [*_dropped(captures), *_partial(captures), *_nameless(captures)]
     if not conclusions:
         found.append(Notice("No claim", "The study states no claim, so nothing is concluded."))
     return found
@@ -65,48 +66,54 @@ def _unfinished(steps: pd.DataFrame) -> list[Notice]:
     ]
 
 
-def _dropped(steps: pd.DataFrame) -> list[Notice]:
-    lost = int(steps["dropped"].fillna(0).sum())
+def _dropped(captures: pd.DataFrame) -> list[Notice]:
+    lost = int(captures["dropped"].sum())
     if not lost:
         return []
-    sessions = count(int((steps["dropped"].fillna(0) > 0).sum()), "session")
+    sessions = count(int((captures["dropped"] > 0).sum()), "session")
     text = f"The capture lost {count(lost, 'packet')} in {sessions}: contacts may be missing."
     return [Notice("Packets were lost", text)]
 
 
-def _nameless(endpoints: pd.DataFrame) -> list[Notice]:
-    named, whole = _named(endpoints)
+def _partial(captures: pd.DataFrame) -> list[Notice]:
+    bad = captures[(captures["status"] != "complete") & (captures["dropped"] == 0)]
+    if bad.empty:
+        return []
+    problems = sorted({str(p) for p in bad["problem"].dropna() if str(p)})
+    text = f"{count(len(bad), 'session')}: {listed(problems or ['unknown problem'], 3)}."
+    return [Notice("Some captures could not be read whole", text)]
+
+
+def _nameless(captures: pd.DataFrame) -> list[Notice]:
+    named, whole = int(captures["named_bytes"].sum()), int(captures["flow_bytes"].sum())
     if whole and named < LOSS_FLOOR * whole:
-        text = f"Only {share(named, whole)} of the contacted hosts have a name."
-        return [Notice("Most hosts are nameless", text)]
+        text = f"Only {share(named, whole)} of the bytes belong to connections whose host is named."
+        return [Notice("Most traffic is nameless", text)]
     return []
-
-
-def _named(endpoints: pd.DataFrame) -> tuple[int, int]:
-    """Contacted hosts with a name, and all of them."""
-    hosts = endpoints[["host", "witness"]].drop_duplicates("host")
-    return int((hosts["witness"].fillna("none") != "none").sum()), len(hosts)
 
 
 def meters(tables: Tables) -> list[Meter]:
     """Shares of what was planned, in the order of the study."""
     steps, delivery, bids = tables["steps"], tables["delivery"], tables["bids"]
     visits = steps[steps["kind"] == "visit"]
-    sessions = steps[steps["kind"].isin(["session", "idle"]) & (steps["state"] != "missing")]
-    lossless = int((sessions["dropped"].fillna(0) == 0).sum())
+    captures = tables["captures"]
+    whole = int((captures["status"] == "complete").sum())
+    flows, named = int(captures["flows"].sum()), int(captures["flows_named"].sum())
+    by_bytes = share(float(captures["named_bytes"].sum()), float(captures["flow_bytes"].sum()))
     said = int(delivery["utterances_planned"].sum())
     heard = int(delivery["utterances_delivered"].sum())
     complete = int((visits["state"] == "complete").sum())
     with_bids = bids.loc[bids["state"].isin(BID_STATES), "visit"].nunique()
     answered = int(bids["state"].isin(BID_STATES | NO_BID_STATES).sum())
-    named, hosts = _named(tables["endpoints"])
-    packets = int(steps["packets"].fillna(0).sum())
+    packets = int(captures["packets"].sum())
     finished = int((steps["state"] != "missing").sum())
     return [
         _meter("steps finished", finished, len(steps), _span(steps)),
         _meter("sentences answered", heard, said, "by the Echos, aloud"),
-        _meter("captures without loss", lossless, len(sessions), f"{packets:,} packets"),
-        Meter("hosts named", named, hosts, "by TLS, QUIC or DNS", named >= LOSS_FLOOR * hosts),
+        _meter("captures whole", whole, len(captures), f"{packets:,} packets"),
+        Meter(
+            "connections named", named, flows, f"{by_bytes} of bytes", named >= LOSS_FLOOR * flows
+        ),
         _meter("visits complete", complete, len(visits), "page loads"),
         Meter("visits with bids", with_bids, complete, "of the complete ones"),
         _meter("bid requests answered", answered, len(bids), _losses(bids)),
@@ -134,14 +141,14 @@ def accounts_table(tables: Tables) -> Table:
     finished = steps[steps["state"] != "missing"].groupby("account")["step"].count()
     rows = [
         (
-            str(row.account),
-            str(row.persona),
-            f"{finished.get(row.account, 0)} / {(steps['account'] == row.account).sum()}",
-            _of(int(row.utterances_delivered), int(row.utterances_planned)),
-            _of(int(row.visits_complete), int(row.visits_planned)),
-            f"{with_bids.get(row.account, 0):,}",
+            str(row["account"]),
+            str(row["persona"]),
+            _of(finished.get(row["account"], 0), int((steps["account"] == row["account"]).sum())),
+            _of(row["utterances_delivered"], row["utterances_planned"]),
+            _of(row["visits_complete"], row["visits_planned"]),
+            f"{with_bids.get(row['account'], 0):,}",
         )
-        for row in tables["delivery"].sort_values(["persona", "account"]).itertuples()
+        for row in tables["delivery"].sort_values(["persona", "account"]).to_dict("records")
     ]
     heads = ("steps finished", "sentences answered", "visits complete", "visits with bids")
     return Table(

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import pandas as pd
 
 from echoaudit.report.parts import Cell, Column, Section, Shade, Table
-from echoaudit.report.text import NOTHING, count, listed, size
+from echoaudit.report.text import count, listed, size
 
 MOST_ROWS = 400
 MOST_ORGANISATIONS = 60
-UNKNOWN = "unknown organisation"
+NAMELESS = "no name"
 PARTIES = {"platform": 0, "vendor": 1, "third": 2}
 
 
@@ -22,33 +22,44 @@ def section(
 
     ``accounts`` is their number per persona, ``skills`` are names by id.
     """
-    known = endpoints.assign(
-        organisation=endpoints["organisation"].fillna(UNKNOWN),
-        party=endpoints["party"].fillna("unknown"),
-        role=endpoints["role"].fillna("unknown"),
-        skill=endpoints["skill"].map(lambda s: skills.get(str(s), s)).fillna("none (idle)"),
-        host=endpoints["host"].fillna(NOTHING),
+    contacted = endpoints[endpoints["contacted"].fillna(False).astype(bool)]
+    known = contacted.assign(
+        organisation=contacted.apply(_owner, axis=1) if len(contacted) else [],
+        skill=[skills.get(str(skill), str(skill)) or "none (idle)" for skill in contacted["skill"]],
+        host=contacted["host"].where(contacted["host"] != "", contacted["addresses"]),
     )
     return Section(
         id="endpoints",
         title="Who the Echos talked to",
         short="Contacts",
-        lead=_lead(known),
+        lead=_lead(known, len(endpoints) - len(contacted)),
         tables=(_matrix(known, accounts), _hosts(known)),
-        folded=(_flows(known),),
+        folded=(_flows(known), _untouched(endpoints)),
     )
 
 
-def _lead(known: pd.DataFrame) -> str:
+def _owner(row: pd.Series[str]) -> str:
+    """Who answers for a host, as far as anybody says so."""
+    if row["organisation"]:
+        return str(row["organisation"])
+    if row["hosted_by"]:
+        return f"unknown, hosted by {row['hosted_by']}"
+    return f"unknown owner of {row['domain']}" if row["domain"] else NAMELESS
+
+
+def _lead(known: pd.DataFrame, untouched: int) -> str:
     if known.empty:
         return "No contact was captured."
     parts = []
     for persona, own in known.groupby("persona", sort=True):
-        third = sorted(set(own.loc[own["party"] == "third", "organisation"]) - {UNKNOWN})
+        third = sorted(set(own.loc[own["party"] == "third", "organisation"]))
         others = f"{listed(third)} as third parties" if third else "no third party"
         organisations = count(own["organisation"].nunique(), "organisation")
         parts.append(f"{persona}’s Echos contacted {organisations}, with {others}")
-    return "; ".join(parts) + "."
+    only = f" {count(untouched, 'name')} were looked up or tried without an answer." * bool(
+        untouched
+    )
+    return "; ".join(parts) + "." + only
 
 
 def _matrix(known: pd.DataFrame, accounts: dict[str, int]) -> Table:
@@ -101,7 +112,9 @@ def _hosts(known: pd.DataFrame) -> Table:
     rows = []
     for (persona, *key), own in known.groupby(["persona", *HOST_KEYS], sort=True):
         skills = listed(sorted({str(skill) for skill in own["skill"]}), 3)
-        rows.append((*_naming(key, own), str(persona), skills, *_volume(own)))
+        rows.append(
+            (*_naming([str(part) for part in key], own), str(persona), skills, *_volume(own))
+        )
     rows.sort(key=lambda row: (PARTIES.get(row[2], 3), row[0], row[5]))
     return Table(
         "Hosts by persona, with the skills that led there",
@@ -115,7 +128,9 @@ def _flows(known: pd.DataFrame) -> Table:
     """Skill to host to organisation, with the evidence that names the host."""
     rows = []
     for (persona, skill, *key), own in known.groupby(["persona", "skill", *HOST_KEYS], sort=True):
-        rows.append((str(skill), str(persona), *_naming(key, own), *_volume(own)))
+        rows.append(
+            (str(skill), str(persona), *_naming([str(part) for part in key], own), *_volume(own))
+        )
     rows.sort(key=lambda row: (row[1], row[0], PARTIES.get(row[4], 3), row[2]))
     return Table(
         "From skill to host to organisation",
@@ -125,12 +140,28 @@ def _flows(known: pd.DataFrame) -> Table:
     )
 
 
+def _untouched(endpoints: pd.DataFrame) -> Table:
+    """Hosts that were asked for or tried, but never answered."""
+    rows = []
+    silent = endpoints[~endpoints["contacted"].fillna(False).astype(bool)]
+    for (persona, host, state), own in silent.groupby(["persona", "host", "state"], sort=True):
+        rows.append(
+            (str(host) or NAMELESS, str(persona), str(state), f"{own['account'].nunique()}")
+        )
+    return Table(
+        "Names that were looked up or tried, but not contacted",
+        (Column("host"), Column("persona"), Column("state"), Column("accounts", numeric=True)),
+        tuple(rows[:MOST_ROWS]),
+        note=_cut(len(rows)),
+    )
+
+
 def _naming(key: list[str], own: pd.DataFrame) -> tuple[str, ...]:
     """Host, organisation, party, role with the lists that state it, and what named the host."""
     host, organisation, party, role = key
-    sources = sorted(set(own["role_source"].dropna().astype(str)))
+    sources = sorted(set(own["role_source"].dropna().astype(str)) - {""})
     stated = f"{role}, {listed(sources)}" if sources else role
-    witness = listed(sorted(set(own["witness"].fillna("none").astype(str))))
+    witness = listed(sorted(set(own["witness"].astype(str))))
     return host, organisation, party, stated, witness
 
 

@@ -30,11 +30,12 @@ def render(
     """The report as one HTML file without script or anything to fetch.
 
     ``info`` is the recording's description with its study under ``study``; ``tables`` are the
-    outcomes' with ``steps`` and ``delivery``. Equal arguments give equal bytes. Everything in them
-    is shown as text, whatever it contains.
+    outcomes' with ``steps``, ``delivery`` and ``parties``. Equal arguments give equal bytes.
+    Everything in them is shown as text, whatever it contains.
     """
     study = stated(info.get("study"))
-    accounts = tables["steps"].groupby("persona", sort=True)["account"].nunique().to_dict()
+    numbers = tables["steps"].groupby("persona", sort=True)["account"].nunique()
+    accounts = {str(persona): int(number) for persona, number in numbers.items()}
     plain = {persona.persona for persona in study.personas if not persona.skills}
     controls = (plain & accounts.keys()) | controls_of(conclusions)
     colours = palette(accounts, controls)
@@ -88,13 +89,8 @@ def _sections(
         diagnostics(conclusions),
         speech.section(tables["utterances"], skills),
         endpoints.section(tables["endpoints"], accounts, skills),
-        syncs.section(tables["syncs"], _platform(tables["endpoints"])),
+        syncs.section(tables["syncs"], tables["parties"]),
     ]
-
-
-def _platform(contacts: pd.DataFrame) -> set[str]:
-    own = contacts.loc[contacts["party"] == "platform", "domain"]
-    return {str(domain) for domain in own.dropna()}
 
 
 def _title(

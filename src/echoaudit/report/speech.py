@@ -77,14 +77,14 @@ def _transcript(sentences: pd.DataFrame) -> Table:
     ordered = sentences.sort_values(["account", "session", "purpose", "text"])
     rows = tuple(
         (
-            str(row.account),
-            str(row.name),
-            str(row.text),
-            "yes" if row.delivered else "no",
-            f"{int(row.attempts)}",
-            _reply(row.reply),
+            str(row["account"]),
+            str(row["name"]),
+            str(row["text"]),
+            "yes" if row["delivered"] else "no",
+            str(row["attempts"]),
+            _reply(row["reply"]),
         )
-        for row in ordered.head(MOST_ROWS).itertuples(index=False)
+        for row in ordered.head(MOST_ROWS).to_dict("records")
     )
     return Table(
         "Every sentence",

@@ -2,43 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from echoaudit.report.figures.network import Link, Node, draw, rank
 from echoaudit.report.parts import Column, Figure, Section, Table
-from echoaudit.report.text import count, listed
+from echoaudit.report.text import NOTHING, count, listed
 
 MOST_ROWS = 400
 
 
-def section(syncs: pd.DataFrame, platform: set[str]) -> Section:
-    """Who sends whose identifier to whom; ``platform`` are the platform's own domains."""
+def section(syncs: pd.DataFrame, parties: pd.DataFrame) -> Section:
+    """Who sends whose identifier to whom; ``parties`` says who owns the domains."""
+    title, short = "Who exchanges identifiers", "Identifiers"
     if syncs.empty:
         lead = "No identifier of one party was seen in a request to another."
-        return Section(
-            id="syncs", title="Who exchanges identifiers", short="Identifiers", lead=lead
-        )
+        return Section(id="syncs", title=title, short=short, lead=lead)
+    owners = {
+        str(row["domain"]): str(row["organisation"])
+        for row in parties.to_dict("records")
+        if row["organisation"]
+    }
+    platform = {str(d) for d in parties.loc[parties["party"] == "platform", "domain"]}
     links = _links(syncs)
-    nodes = rank(links, platform)
     return Section(
         id="syncs",
-        title="Who exchanges identifiers",
-        short="Identifiers",
+        title=title,
+        short=short,
         lead=(
             "A cookie sync hands one party's identifier of a browser to another, so that both "
             "know the same person. Only exchanges that pass through the browser can be seen."
         ),
-        figures=(_figure(links, nodes, platform),),
-        folded=(_table(syncs),),
+        figures=(_figure(links, rank(links, platform), platform, owners),),
+        folded=(_table(syncs, owners),),
     )
 
 
 def _links(syncs: pd.DataFrame) -> list[Link]:
-    groups = syncs.groupby(["source", "target"], sort=True)["account"].nunique()
-    return [Link(str(s), str(t), int(n)) for (s, t), n in groups.items()]
+    groups = syncs.groupby(["source", "target"], sort=True)
+    return [Link(str(s), str(t), own["account"].nunique()) for (s, t), own in groups]
 
 
-def _figure(links: list[Link], nodes: list[Node], platform: set[str]) -> Figure:
+def _figure(
+    links: list[Link], nodes: list[Node], platform: set[str], owners: Mapping[str, str]
+) -> Figure:
     title = _title(links, nodes, platform)
     canvas = draw(links, nodes, title)
     return Figure(
@@ -47,13 +55,28 @@ def _figure(links: list[Link], nodes: list[Node], platform: set[str]) -> Figure:
         description=(
             "An arrow leads from the party whose identifier is sent to the party that receives "
             "it. Left: the platform. Middle: parties that exchange identifiers with it. Right: "
-            "parties that get identifiers from others only."
+            "parties that exchange identifiers among others only."
         ),
         drawing=canvas.markup(),
         table=Table(
             "Who sends identifiers to whom",
-            (Column("source"), Column("target"), Column("accounts", numeric=True)),
-            tuple((link.source, link.target, str(link.accounts)) for link in links[:MOST_ROWS]),
+            (
+                Column("source"),
+                Column("its owner"),
+                Column("target"),
+                Column("its owner"),
+                Column("accounts", numeric=True),
+            ),
+            tuple(
+                (
+                    link.source,
+                    owners.get(link.source, NOTHING),
+                    link.target,
+                    owners.get(link.target, NOTHING),
+                    str(link.accounts),
+                )
+                for link in links[:MOST_ROWS]
+            ),
         ),
         wide=True,
     )
@@ -62,31 +85,28 @@ def _figure(links: list[Link], nodes: list[Node], platform: set[str]) -> Figure:
 def _title(links: list[Link], nodes: list[Node], platform: set[str]) -> str:
     to_it = {link.source for link in links if link.target in platform} - platform
     from_it = {link.target for link in links if link.source in platform} - platform
-    onward = [node for node in nodes if node.rank == 2]
+    others = sum(node.rank == 2 for node in nodes)
     if not platform & {node.name for node in nodes}:
-        return (
-            f"{count(len(nodes), 'party', 'parties')} exchange identifiers, none with the platform"
-        )
-    parts = [f"{count(len(to_it), 'party sends', 'parties send')} identifiers to the platform"]
-    parts.append(f"the platform sends its own to {len(from_it) or 'none'}")
-    if onward:
-        parts.append(f"identifiers reach {len(onward)} more")
-    return listed(parts)
+        parties = count(len(nodes), "party", "parties")
+        return f"{parties} exchange identifiers, none of them with the platform"
+    sends = count(len(to_it), "party sends its", "parties send their")
+    gets = count(len(from_it), "party", "parties") if from_it else "nobody"
+    first = f"{sends} identifiers to the platform, which sends its own to {gets}"
+    return f"{first}; {others:,} more exchange identifiers among themselves" if others else first
 
 
-def _table(syncs: pd.DataFrame) -> Table:
+def _table(syncs: pd.DataFrame, owners: Mapping[str, str]) -> Table:
     rows = []
     for (source, target), own in syncs.groupby(["source", "target"], sort=True):
         by_persona = own.groupby("persona")["account"].nunique()
         rows.append(
             (
-                str(source),
-                str(target),
+                _with_owner(str(source), owners),
+                _with_owner(str(target), owners),
                 listed([f"{persona} {n}" for persona, n in sorted(by_persona.items())]),
                 f"{own['visit'].nunique():,}",
-                listed(sorted(set(own["encoding"].dropna().astype(str)))),
-                listed(sorted(set(own["place"].dropna().astype(str)))),
-                listed(sorted(set(own["identifier"].dropna().astype(str))), 2),
+                *(_values(own[name]) for name in ("encoding", "place")),
+                f"{own['identifier'].nunique():,}",
             )
         )
     return Table(
@@ -98,7 +118,7 @@ def _table(syncs: pd.DataFrame) -> Table:
             Column("visits", numeric=True),
             Column("encodings"),
             Column("places"),
-            Column("identifiers (as tokens)"),
+            Column("identifiers", numeric=True),
         ),
         tuple(rows[:MOST_ROWS]),
         note=(
@@ -107,3 +127,11 @@ def _table(syncs: pd.DataFrame) -> Table:
             else None
         ),
     )
+
+
+def _with_owner(domain: str, owners: Mapping[str, str]) -> str:
+    return f"{domain} ({owners[domain]})" if domain in owners else domain
+
+
+def _values(column: pd.Series[str]) -> str:
+    return listed(sorted({str(value) for value in column.dropna()}) or [NOTHING])

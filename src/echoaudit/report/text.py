@@ -22,7 +22,9 @@ def clean(value: Any, limit: int = LIMIT) -> str:
     Characters that would change how the rest of the page reads (controls, direction marks,
     unpaired surrogates) become their visible names. Markup is escaped later, by the template.
     """
-    if value is None or value != value or type(value).__name__ == "NAType":
+    if value is None or type(value).__name__ == "NAType":
+        return NOTHING
+    if isinstance(value, float) and math.isnan(value):
         return NOTHING
     text = str(value)
     shown = "".join(_visible(character) for character in text[:limit])

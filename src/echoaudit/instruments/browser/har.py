@@ -160,10 +160,10 @@ def set_cookie(line: str) -> Iterator[Json]:
 
 def _content(hop: Hop) -> Json:
     response = hop.response or {}
-    content: Json = {"size": hop.received, "mimeType": str(response.get("mimeType", ""))}
+    content: Json = {"size": hop.length, "mimeType": str(response.get("mimeType", ""))}
     text = _body(hop)
     if text is not None:
-        content |= {"size": len(text.encode()), "text": text}
+        content["text"] = text
     return content
 
 

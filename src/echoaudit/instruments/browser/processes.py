@@ -63,22 +63,19 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
 
 def release_profile(profile: Path) -> None:
     """End a browser left over on this profile by a killed run, and remove its locks."""
-    for pid in _users_of(profile):
-        end_session(os.getsid(pid))
+    for session in _sessions_on(profile):
+        end_session(session)
     for name in LOCKS:
         (profile / name).unlink(missing_ok=True)
 
 
-def _users_of(profile: Path) -> list[int]:
+def _sessions_on(profile: Path) -> set[int]:
+    """Sessions, other than our own, in which a browser runs on this profile."""
     wanted = f" --user-data-dir={profile} ".encode()
-    own = os.getsid(0)
-    return [
-        int(entry.name)
-        for entry in PROC.iterdir()
-        if entry.name.isdigit()
-        and wanted in _command_line(entry)
-        and _state_and_session(entry)[1] not in (own, -1)
+    users = [
+        entry for entry in PROC.iterdir() if entry.name.isdigit() and wanted in _command_line(entry)
     ]
+    return {_state_and_session(entry)[1] for entry in users} - {os.getsid(0), -1}
 
 
 def _command_line(entry: Path) -> bytes:

@@ -59,6 +59,9 @@ class Hop:
     error: str | None = None
     cache: str | None = None
     received: int = 0
+    """Bytes on the wire, headers included."""
+    length: int = 0
+    """Bytes of the body after decompression."""
     request_extra: Mapping[str, Any] = field(default_factory=dict)
     response_extra: Mapping[str, Any] = field(default_factory=dict)
     post_data: Future[Answer] | None = None
@@ -202,7 +205,11 @@ class Recorder:
 
     def _data(self, event: Event, _target: str) -> None:
         self.received += max(0, int(event.params.get("encodedDataLength", 0)))
-        self.decoded += max(0, int(event.params.get("dataLength", 0)))
+        length = max(0, int(event.params.get("dataLength", 0)))
+        self.decoded += length
+        hop = self._last(event)
+        if hop is not None:
+            hop.length += length
 
     def _finished(self, event: Event, _target: str) -> None:
         self.open.pop(str(event.params["requestId"]), None)

@@ -62,9 +62,8 @@ class Session:
         """Let the browser write its profile, then end all its processes."""
         with suppress(BrowserCrashed, CommandFailed, TimeoutError):  # gone or hung: ended by force
             self.devtools.call("Browser.close", timeout=CLOSING)
-        processes.wait_until(lambda: not self.devtools.is_open, CLOSING)
-        only_driver = [self._processes]
-        processes.wait_until(lambda: processes.members(self._processes) == only_driver, CLOSING)
+            driver = {self._processes}
+            processes.wait_until(lambda: set(processes.members(self._processes)) <= driver, CLOSING)
         self.devtools.close()
         self.kill()
 

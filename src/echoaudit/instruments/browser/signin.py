@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -13,8 +14,10 @@ from echoaudit.study.models import SignIn
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
+    from selenium.webdriver.remote.webelement import WebElement
 
 POLL = 0.1
+_READY = "return document.readyState"
 
 
 def sign_in(session: Session, form: SignIn, username: str, password: str) -> Visit:
@@ -31,8 +34,9 @@ def sign_in(session: Session, form: SignIn, username: str, password: str) -> Vis
         session.driver.get(form.url)
         if _signed_in(session, form):
             return _result(session, started, "complete", "was signed in already")
-        _fill_in(session.driver, form, username, password)
+        submitted = _fill_in(session.driver, form, username, password)
         if _wait_for_cookie(session, form, timeout):
+            _wait_for_landing(session, submitted)
             return _result(session, started, "complete", None)
         return _result(session, started, "failed", f"no cookie {form.signed_in_cookie} was set")
     except NoSuchElementException:
@@ -43,14 +47,32 @@ def sign_in(session: Session, form: SignIn, username: str, password: str) -> Vis
         return _result(session, started, "timeout", f"no sign-in page within {timeout:g} s")
 
 
-def _fill_in(driver: Chrome, form: SignIn, username: str, password: str) -> None:
+def _fill_in(driver: Chrome, form: SignIn, username: str, password: str) -> WebElement:
+    """Send the form; returns its button."""
     from selenium.webdriver.common.by import By
 
     for selector, text in ((form.username_field, username), (form.password_field, password)):
         found = driver.find_element(By.CSS_SELECTOR, selector)
         found.clear()
         found.send_keys(text)
-    driver.find_element(By.CSS_SELECTOR, form.submit).click()
+    button = driver.find_element(By.CSS_SELECTOR, form.submit)
+    button.click()
+    return button
+
+
+def _wait_for_landing(session: Session, submitted: WebElement) -> None:
+    """Wait for the page behind the form: its redirects tell the platform's other domains.
+
+    A platform that stays on the form's page is taken as landed after the settling time.
+    """
+    from selenium.common.exceptions import TimeoutException
+    from selenium.webdriver.support.expected_conditions import staleness_of
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    wait = WebDriverWait(session.driver, session.settings.settle, POLL)
+    with suppress(TimeoutException):
+        wait.until(staleness_of(submitted))
+        wait.until(lambda driver: driver.execute_script(_READY) == "complete")
 
 
 def _wait_for_cookie(session: Session, form: SignIn, seconds: float) -> bool:

@@ -17,7 +17,7 @@ from echoaudit.instruments.browser.devtools import Answer, Event
 from echoaudit.instruments.browser.recorder import Recorder
 
 POPUPS_LIMIT = 5
-"""Pop-ups that are let load during one visit; the others are closed before their first request."""
+"""Pop-ups that are let load during one visit; the others are closed as they open."""
 
 AUTO_ATTACH = {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True}
 DOCUMENTS = ("page", "iframe")
@@ -132,10 +132,10 @@ class Targets:
             # A worker is reported by the browser and by its page: once is enough.
             self._send("Runtime.runIfWaitingForDebugger", None, session)
             self._send("Target.detachFromTarget", {"sessionId": session}, event.session)
-        elif self._too_many(target):
+            return
+        self.attached[session] = replace(target, ready=self._prepare(target))
+        if self._too_many(target):  # only now: a held pop-up would hold the page that opened it
             self._send("Target.closeTarget", {"targetId": target.id}, "")
-        else:
-            self.attached[session] = replace(target, ready=self._prepare(target))
 
     def _too_many(self, target: Target) -> bool:
         if not (target.kind == "page" and target.opened_by_page and self.record is not None):

@@ -28,7 +28,7 @@ PATIENCE = 3.0
 """Seconds a page gets to answer one question of ours."""
 RECEIVED_LIMIT = 64 * 1024**2
 """Bytes on the wire per visit."""
-DECODED_LIMIT = 256 * 1024**2
+DECODED_LIMIT = 128 * 1024**2
 """Bytes per visit after decompression."""
 SCREENSHOT_HEIGHT = 4000
 BLOCKED_STATUS = frozenset({401, 403, 405, 407, 418, 429, 451, 503})
@@ -257,7 +257,7 @@ def _judge(course: _Course, state: State, reason: str | None) -> tuple[State, st
     status = int((page.response or {}).get("status", 0)) if page else 0
     if status >= 400:
         return ("blocked" if status in BLOCKED_STATUS else "failed"), f"HTTP {status}"
-    if state == "complete" and page is not None and page.ended is not None and not page.received:
+    if state == "complete" and page is not None and page.ended is not None and not page.length:
         return "failed", "empty response"
     return state, reason
 

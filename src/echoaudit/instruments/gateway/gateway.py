@@ -20,6 +20,7 @@ from echoaudit.instruments.gateway.session import Session
 from echoaudit.study.models import GatewaySettings
 
 _POLL = 0.05
+_LOOKS = 20
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,8 @@ class Gateway:
             self._children.append(self._proxy.child)
             # Devices get their addresses from dnsmasq, so none is there before the proxy is.
             self._proxy.wait()
+        # A lease of an earlier plan would keep its address from the device that has it now.
+        self._leases.unlink(missing_ok=True)
         text = resolver.configuration(self._lan, self._settings.dns, self._blocked, self._leases)
         started = resolver.Resolver(self._state, text, self._names.line)
         self._children.append(started.child)
@@ -168,15 +171,15 @@ class Gateway:
     def wait_for(self, account: str, timeout: float) -> str:
         """Wait until an account's device is on the network; its IP address.
 
-        A device that still holds its address from an earlier run does not ask again at once: being
-        seen at that address is as good as asking for it.
+        A device that still holds its address from an earlier run does not ask for one again: it is
+        called at that address, and its answer is as good.
 
         Raises:
             Unavailable: it was not there within ``timeout`` seconds, or the gateway broke.
         """
         client = self._lan.client(account)
         end = time.monotonic() + timeout
-        while not self._present(client):
+        while not self._seen(client):
             self._require_alive()
             if time.monotonic() > end:
                 raise Unavailable(
@@ -184,13 +187,17 @@ class Gateway:
                     f" within {timeout:g} s",
                     fix="switch it on, join it to the gateway's network, check its MAC address",
                 )
-            time.sleep(_POLL)
         return client.ip
 
-    def _present(self, client: Client) -> bool:
-        if resolver.has_lease(self._leases, client.mac, client.ip):
-            return True
-        return links.neighbour(self._lan.interface, client.mac, client.ip)
+    def _seen(self, client: Client) -> bool:
+        """Watch for a device for about a second, then call it."""
+        for _ in range(_LOOKS):
+            if resolver.has_lease(self._leases, client.mac, client.ip):
+                return True
+            time.sleep(_POLL)
+        links.call(client.ip)
+        time.sleep(_POLL)
+        return links.answered(self._lan.interface, client.mac, client.ip)
 
     @contextmanager
     def capture(self, account: str, folder: Path) -> Iterator[Capture]:

@@ -36,6 +36,7 @@ def of_capture(key_log: Iterable[str], randoms: frozenset[str]) -> list[str]:
 def inject(capture: Path, keys: Path) -> None:
     """Put the secrets into the capture file, so that it can be read without another file."""
     whole = capture.with_suffix(".with-keys.pcapng")
+    whole.touch(mode=0o600)
     done = subprocess.run(
         [need_program("editcap"), "--inject-secrets", f"tls,{keys}", capture, whole],
         capture_output=True,

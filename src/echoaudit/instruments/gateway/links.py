@@ -83,10 +83,20 @@ def remove_address(interface: str, address: IPv4Interface) -> None:
     _ip("addr", "del", str(address), "dev", interface)
 
 
-def neighbour(interface: str, mac: str, ip: str) -> bool:
-    """Whether a device has lately been seen at an address."""
+def call(ip: str) -> None:
+    """Have the kernel ask who is at an address, by an empty datagram to the discard port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        try:
+            udp.sendto(b"", (ip, 9))
+        except OSError:
+            return  # No way to that network just now: nobody answers either.
+
+
+def answered(interface: str, mac: str, ip: str) -> bool:
+    """Whether a device has said that it is at an address."""
     return any(
-        found.get("lladdr") == mac for found in _ip_json("neigh", "show", ip, "dev", interface)
+        found.get("lladdr") == mac and "FAILED" not in found.get("state", ())
+        for found in _ip_json("neigh", "show", ip, "dev", interface)
     )
 
 

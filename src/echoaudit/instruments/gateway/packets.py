@@ -29,7 +29,7 @@ class Losses:
     dropped_kernel: int | None
     """Packets that came faster than dumpcap took them."""
     dropped_program: int | None
-    flushed: int | None
+    dropped_at_end: int | None
     """Packets still in dumpcap's queue when it ended."""
     dropped_interface: int | None
 

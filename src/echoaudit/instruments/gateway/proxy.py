@@ -100,7 +100,7 @@ class Proxy:
 
     def assign(self, ip: str, file: Path) -> None:
         """Have a client's flows written to a file from now on."""
-        file.touch()
+        file.touch(mode=0o600)
         link = self._flows / f".{ip}.new"
         link.unlink(missing_ok=True)
         link.symlink_to(file.resolve())

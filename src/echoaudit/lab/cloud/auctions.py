@@ -140,6 +140,7 @@ def markup_of(advertiser: str, text: str, size: Size) -> str:
         "border:1px solid #888;background:#fff;color:#222;font:14px sans-serif"
     )
     return (
+        "<style>body{margin:0}</style>"
         f'<a href="https://{escape(advertiser)}/" target="_blank" rel="noopener" '
         f'style="text-decoration:none"><div style="{box}"><b>{escape(advertiser)}</b><br>'
         f"{escape(text)}</div></a>"

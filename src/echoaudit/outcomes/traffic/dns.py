@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv6Address
 from struct import Struct
 from typing import NamedTuple
 
+_PLAIN = re.compile(rb"[A-Za-z0-9_-]+")
 _head = Struct("!HHHHHH").unpack_from
 _one = Struct("!H").unpack_from
 _two = Struct("!HH").unpack_from
@@ -166,6 +168,8 @@ def _name(data: bytes, at: int) -> tuple[str, int]:
 
 def _label(raw: bytes) -> str:
     """Lower-case text; bytes that no host name has are written as ``\\ddd`` (RFC 4343)."""
+    if _PLAIN.fullmatch(raw):
+        return raw.decode("ascii").lower()
     return "".join(
         chr(byte).lower() if 33 <= byte < 127 and byte not in b'."\\' else f"\\{byte:03d}"
         for byte in raw

@@ -180,6 +180,8 @@ class Flow:
     quic: str
     """QUIC version, or empty."""
     http_host: str
+    opened: bool
+    """Whether the beginning was seen: TCP's handshake, QUIC's first packets."""
     state: State
 
 

@@ -277,6 +277,7 @@ def _flow(live: LiveFlow, device: bytes) -> Flow:
         live.ech,
         live.quic_version,
         live.host or "",
+        _opened(live),
         _state(live, client, server),
     )
 
@@ -299,15 +300,20 @@ def _client(live: LiveFlow, device: bytes) -> Half:
 def _state(live: LiveFlow, client: Half, server: Half) -> State:
     if live.refused and not live.syn_ack:
         return "refused"
-    if not server.packets:
-        return "unanswered"
-    if not client.packets:
-        return "one-way"
+    if live.protocol == UDP or _opened(live):
+        if not server.packets:
+            return "unanswered"
+        if not client.packets:
+            return "one-way"
     if live.reset or live.ended:
         return "reset" if live.reset else "closed"
-    if live.protocol == TCP and client.isn < 0 and not live.syn_ack:
-        return "midstream"
-    return "established"
+    return "established" if live.protocol == UDP or _opened(live) else "midstream"
+
+
+def _opened(live: LiveFlow) -> bool:
+    if live.protocol == UDP:
+        return bool(live.quic_version)
+    return live.syn_ack or live.a.isn >= 0 or live.b.isn >= 0
 
 
 def _protocol(number: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from hashlib import sha256
-from struct import Struct
+from struct import Struct, unpack_from
 from typing import NamedTuple
 
 LARGEST_HELLO = 1 << 16
@@ -181,7 +181,7 @@ def _extensions(reader: _Reader) -> list[tuple[int, bytes]]:
 
 
 def _numbers(data: bytes) -> tuple[int, ...]:
-    return tuple(_short(data, at)[0] for at in range(0, len(data) - 1, 2))
+    return unpack_from(f"!{len(data) // 2}H", data)
 
 
 def _server_name(data: bytes) -> str:

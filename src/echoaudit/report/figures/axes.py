@@ -9,9 +9,13 @@ from echoaudit.report.figures.scales import Log
 
 
 def below(
-    canvas: Canvas, scale: Log, top: float, base: float, show: Callable[[float], str], name: str
+    canvas: Canvas, scale: Log, span: tuple[float, float], show: Callable[[float], str], name: str
 ) -> None:
-    """A logarithmic axis under the drawing, with grid lines up to ``top`` and its name."""
+    """A logarithmic axis under the drawing, with its name.
+
+    ``span`` is where its grid lines begin and end, from top to bottom.
+    """
+    top, base = span
     for value in scale.ticks():
         x = scale(value)
         canvas.line((x, top), (x, base), "grid")

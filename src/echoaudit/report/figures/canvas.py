@@ -52,21 +52,18 @@ class Canvas:
     def curve(self, start: Point, end: Point, classes: str, title: str | None = None) -> None:
         """A curve that leaves and arrives horizontally."""
         half = (end[0] - start[0]) / 2
-        self._bezier(
-            start, (start[0] + half, start[1]), (end[0] - half, end[1]), end, classes, title
-        )
+        points = start, (start[0] + half, start[1]), (end[0] - half, end[1]), end
+        self._bezier(points, classes, title)
 
     def bow(
         self, start: Point, end: Point, bend: float, classes: str, title: str | None = None
     ) -> None:
         """A curve between points above each other, ``bend`` to the right (or left, below 0)."""
         controls = (start[0] + bend, start[1]), (end[0] + bend, end[1])
-        self._bezier(start, *controls, end, classes, title)
+        self._bezier((start, *controls, end), classes, title)
 
-    def _bezier(
-        self, start: Point, one: Point, two: Point, end: Point, classes: str, title: str | None
-    ) -> None:
-        drawn = [f"{number(x)} {number(y)}" for x, y in (start, one, two, end)]
+    def _bezier(self, points: tuple[Point, ...], classes: str, title: str | None) -> None:
+        drawn = [f"{number(x)} {number(y)}" for x, y in points]
         self._add("path", classes, title, d=f"M{drawn[0]}C{' '.join(drawn[1:])}")
 
     def circle(self, centre: Point, radius: float, classes: str, title: str | None = None) -> None:
@@ -104,4 +101,4 @@ class Canvas:
 
     def markup(self) -> Markup:
         """The drawing, escaped and ready for the page."""
-        return Markup(ET.tostring(self._root, encoding="unicode"))  # noqa: S704
+        return Markup(ET.tostring(self._root, encoding="unicode"))

@@ -53,7 +53,7 @@ def _frame(canvas: Canvas, scale: Log) -> None:
         canvas.line((LEFT, y), (RIGHT, y), "grid")
         canvas.text((LEFT - 8, y + 4), f"{percent}%", "tick", "end")
     axes.below(
-        canvas, scale, TOP, BASE, axes.dollars, "bid, US dollars per 1,000 impressions (CPM)"
+        canvas, scale, (TOP, BASE), axes.dollars, "bid, US dollars per 1,000 impressions (CPM)"
     )
 
 

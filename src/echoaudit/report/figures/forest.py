@@ -27,10 +27,11 @@ def forest(conclusions: list[Conclusion], colours: dict[str, str]) -> Figure | N
     base = TOP + ROW * len(rows)
     canvas = Canvas(WIDTH, base + FOOT, "Effects with their 95 % intervals")
     scale = _scale([effect for _, effect in rows])
-    axes.below(canvas, scale, TOP, base, axes.times, "treated persona over control")
+    axes.below(canvas, scale, (TOP, base), axes.times, "treated persona over control")
     canvas.line((scale(1), TOP), (scale(1), base), "reference")
     for i, (conclusion, effect) in enumerate(rows):
-        _row(canvas, scale, TOP + ROW * i, conclusion, effect, colours)
+        colour = colours[conclusion.treated.persona]
+        _row((canvas, scale), TOP + ROW * i, conclusion, effect, colour)
     return Figure(
         id="effects",
         title=_title([c for c, _ in rows]),
@@ -57,14 +58,9 @@ def _scale(effects: list[Effect]) -> Log:
 
 
 def _row(
-    canvas: Canvas,
-    scale: Log,
-    top: float,
-    conclusion: Conclusion,
-    effect: Effect,
-    colours: dict[str, str],
+    drawing: tuple[Canvas, Log], top: float, conclusion: Conclusion, effect: Effect, colour: str
 ) -> None:
-    colour = colours[conclusion.treated.persona]
+    canvas, scale = drawing
     y = top + 36
     name = f"{conclusion.treated.persona} / {conclusion.control.persona}"
     canvas.text((LEFT, top + 17), f"{name}: {MEASURES[conclusion.measure]}", "label halo", limit=34)
@@ -88,7 +84,8 @@ def _title(conclusions: list[Conclusion]) -> str:
         return "The measured difference cannot carry a verdict"
     reach = f"the interval reaches from {ratio(effect.low)} to {ratio(effect.high)}"
     if supported:
-        return f"{only.treated.persona} gets {ratio(effect.ratio)} what {only.control.persona} gets; {reach}"
+        gets = f"{only.treated.persona} gets {ratio(effect.ratio)} what {only.control.persona} gets"
+        return f"{gets}; {reach}"
     return f"No difference was shown; {reach}"
 
 

@@ -86,9 +86,9 @@ def _names(
     canvas: Canvas, columns: list[list[Node]], places: dict[str, tuple[float, float]]
 ) -> None:
     heads = ("platform", "exchange ids with it", "receive ids further on")
-    for x, column, head, r in zip(COLUMNS, columns, heads, range(3), strict=True):
+    for middle, column, head, r in zip(COLUMNS, columns, heads, range(3), strict=True):
         if column:
-            canvas.text((x, 20), head, "name", "middle")
+            canvas.text((middle, 20), head, "name", "middle")
         for node in column[:MOST]:
             x, y = places[node.name]
             canvas.circle((x, y), 6, f"node rank{r}", node.name)

@@ -51,7 +51,7 @@ def _draw(ratios: tuple[float, ...], effect: float, persona: str, colour: str) -
     base = TOP + max(LEAST, (max(level for _, level in dots) + 3) * DOT * 2)
     canvas = Canvas(WIDTH, base + FOOT, "Differences between halves of the controls")
     axes.below(
-        canvas, scale, TOP, base, axes.times, "one half over the other, or the claim's effect"
+        canvas, scale, (TOP, base), axes.times, "one half over the other, or the claim's effect"
     )
     canvas.line((scale(1), TOP), (scale(1), base), "reference")
     for x, level in dots:

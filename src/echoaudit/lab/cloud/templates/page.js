@@ -44,7 +44,7 @@
   }
 
   // Bidders know a browser by their cookies: the pixels that set them come first.
-  within(Promise.all(settings.pixels.map(loaded)), 2000).then(function () {
+  within(Promise.all(settings.pixels.map(loaded)), 6000).then(function () {
     prebid.que.push(auction);
   });
 })();

@@ -136,9 +136,7 @@ class Sites:
         page = self.pages.get((seen.host, parts.path), Answer("not here", 404))
         if isinstance(page, Answer):
             return page
-        cookies = dict(
-            pair.strip().split("=", 1) for pair in seen.cookie.split(";") if "=" in pair
-        )
+        cookies = dict(pair.strip().split("=", 1) for pair in seen.cookie.split(";") if "=" in pair)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         return page(Request(seen.host, seen.method, parts.path, query, cookies, seen.body, write))
 

@@ -1,0 +1,127 @@
+"""``echoaudit lab``: calibrate the instrument on a world whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from echoaudit.cli import options
+from echoaudit.errors import BadInput, ExitCode
+
+if TYPE_CHECKING:
+    from echoaudit.findings import Findings
+    from echoaudit.lab.score import EffectScore, Score
+    from echoaudit.recording import Recording
+
+SHOWN = 5
+"""Wrong or missed rows that are shown of each kind; --json has all."""
+
+
+@click.group("lab", short_help="Score a recording against its world.")
+def command() -> None:
+    """The embedded lab."""
+
+
+@command.command("score")
+@options.recording
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path),
+    help="The lab's folder with the truth; beside the recording when not given.",
+)
+@options.as_json
+def score(folder: Path, truth: Path | None, as_json: bool) -> int:
+    """Compare the findings of RECORDING with what its world planted.
+
+    Exit code 1 when anything was missed or invented.
+    """
+    from echoaudit import findings
+    from echoaudit.recording import Recording
+
+    recording = Recording.open(folder)
+    place = folder.absolute()
+    state = truth or place.parent / ".private" / place.name / "lab"
+    if not (state / "truth").is_dir():
+        raise BadInput(
+            "no truth of a lab is here; allowed: a folder that holds truth/; "
+            f"example: echoaudit lab score {folder} --truth FOLDER",
+            file=state,
+        )
+    found = findings.compute(recording)
+    scores, effects = _scores(recording, found, state)
+    value = {
+        "scores": [s.to_json() for s in scores],
+        "effects": [e.to_json() for e in effects],
+    }
+    options.show(as_json, value, [*_lines(scores, effects)])
+    right = all(s.perfect for s in scores) and all(e.covered for e in effects)
+    return ExitCode.OK if right else ExitCode.DIFFERENT
+
+
+def _scores(
+    recording: Recording, found: Findings, state: Path
+) -> tuple[list[Score], list[EffectScore]]:
+    from echoaudit.lab import score as rules
+    from echoaudit.lab.truth import read_contacts, read_log
+
+    sessions = {
+        step.id: (step.account, record["started"], record["ended"])
+        for kind in ("session", "idle")
+        for step in recording.steps(kind)
+        for record in [step.json("session.json")]
+    }
+    visits = [
+        (step.id, step.account, str(step.data["phase"]), record["started"], record["ended"])
+        for step in recording.steps("visit")
+        for record in [step.json("visit.json")]
+    ]
+    bids = list(read_log(state, "bids"))
+    tables = {name: table.to_dict("records") for name, table in found.tables.items()}
+    contacted = [r for r in tables["endpoints"] if r["party"] != "local" and r["flows"] > 0]
+    windows = [(id_, account, first, last) for id_, account, _, first, last in visits]
+    scores = [
+        rules.score_endpoints(contacted, read_contacts(state), sessions),
+        rules.score_syncs(tables["syncs"], rules.within(read_log(state, "syncs"), windows)),
+        rules.score_bids(tables["bids"], bids, windows),
+    ]
+    phases = [(account, phase, first, last) for _, account, phase, first, last in visits]
+    effects = [
+        rules.EffectScore(
+            claim=conclusion.claim,
+            planted=rules.planted_effect(
+                bids, phases, conclusion.treated.persona, conclusion.control.persona
+            ),
+            effect=conclusion.effect and conclusion.effect.ratio,
+            low=conclusion.effect and conclusion.effect.low,
+            high=conclusion.effect and conclusion.effect.high,
+        )
+        for conclusion in found.conclusions
+        if conclusion.outcome == "bids" and conclusion.measure == "value"
+    ]
+    return scores, effects
+
+
+def _lines(scores: list[Score], effects: list[EffectScore]) -> Iterator[str]:
+    yield f"{'outcome':<10} {'found':>6} {'planted':>8} {'precision':>10} {'recall':>7}"
+    for s in scores:
+        yield (
+            f"{s.outcome:<10} {s.found:>6} {s.planted:>8} {s.precision:>10.3f} {s.recall:>7.3f}"
+        )
+    for s in scores:
+        for name, rows in (("invented", s.wrong), ("missed", s.missed)):
+            for row in rows[:SHOWN]:
+                yield f"  {s.outcome} {name}: {row}"
+            if len(rows) > SHOWN:
+                yield f"  {s.outcome} {name}: {len(rows) - SHOWN} more (--json shows all)"
+    for e in effects:
+        if e.effect is None:
+            yield f"effect {e.claim}: not estimated; planted {e.planted:.2f}"
+        else:
+            holds = "holds" if e.covered else "MISSES"
+            yield (
+                f"effect {e.claim}: {e.effect:.2f} [{e.low:.2f}, {e.high:.2f}] {holds} "
+                f"the planted {e.planted:.2f}"
+            )

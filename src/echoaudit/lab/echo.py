@@ -1,0 +1,161 @@
+"""The simulated Echo: ``python -m echoaudit.lab.echo --account fashion-1 …``.
+
+A device of its own: it hears its room, talks TLS to its cloud, answers aloud and contacts whom it
+is told to. It knows its cloud's address, its serial number and its token, and nothing else. It
+never ends by itself; what goes wrong is one line on stderr.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import click
+
+from echoaudit.lab import air
+from echoaudit.lab.echo_cloud import Cloud, Directive, Habit, Provision
+from echoaudit.lab.echo_contacts import Contact, ContactLog, Network
+from echoaudit.lab.echo_ear import Recording, WakeWord, commands, frames_of
+from echoaudit.lab.echo_mouth import Mouth
+from echoaudit.lab.hearing import Command, Hearing, Understood
+
+SORRY = "Sorry, I didn't understand that."
+NO_CLOUD = "Sorry, I'm having trouble connecting right now."
+CONNECTIONS = 4
+"""Contacts made at once."""
+FIRST_RETRY, LONGEST_RETRY = 0.25, 4.0
+
+
+class Echo:
+    """One Echo: its parts, and the turns of its conversations one after the other."""
+
+    def __init__(self, account: str, cloud: Cloud, network: Network, serial: str) -> None:
+        self._account = account
+        self._cloud = cloud
+        self._network = network
+        self._random = random.Random(serial)
+        self._mouth = Mouth(air.mouth(account))
+        self._turns = ThreadPoolExecutor(1, "turn")
+        self._contacts = ThreadPoolExecutor(CONNECTIONS, "contact")
+        self._commands: tuple[Command, ...] = ()
+        self._hearing: Hearing | None = None
+
+    def run(self) -> None:
+        """Listen for ever."""
+        self._say("listening")
+        threading.Thread(target=self._settle, daemon=True).start()
+        source = frames_of(air.ear(self._account), self._say)
+        for recording in commands(source, WakeWord(), self._wake):
+            self._turns.submit(self._guarded, partial(self._turn, recording))
+
+    # --- turns ---
+
+    def _wake(self) -> None:
+        self._say("awake")
+        self._mouth.hush()
+
+    def _turn(self, recording: Recording) -> None:
+        understood = self._understand(recording)
+        command = understood.command.id if understood.command else None
+        self._say(f"heard {understood.transcript!r}, understood {command}")
+        directive = self._ask_cloud(recording, understood)
+        for contact in directive.contacts:
+            self._contacts.submit(self._visit, contact, command or "unrecognised")
+        if directive.speak:
+            self._mouth.speak(directive.speak)
+
+    def _understand(self, recording: Recording) -> Understood:
+        if self._hearing is None:
+            self._hearing = Hearing(self._commands)
+        return self._hearing.understand(recording.sound)
+
+    def _ask_cloud(self, recording: Recording, understood: Understood) -> Directive:
+        try:
+            directive = self._cloud.report(recording, understood)
+        except Exception as error:  # noqa: BLE001 -- boundary: a device survives any answer
+            self._say(f"the cloud failed: {type(error).__name__}: {error}")
+            return Directive(NO_CLOUD, ())
+        if directive.speak is None and understood.command is None:
+            return Directive(SORRY, directive.contacts)
+        return directive
+
+    def _visit(self, contact: Contact, cause: str) -> None:
+        error = self._network.visit(contact, cause)
+        self._say(f"contacted {contact.url} for {cause}" + (f": {error}" if error else ""))
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 -- boundary: a device never crashes
+            self._say(f"failed: {type(error).__name__}: {error}")
+
+    # --- background ---
+
+    def _settle(self) -> None:
+        provision = self._provisioned()
+        self._say(f"knows {len(provision.commands)} commands")
+        self._commands = provision.commands
+        for habit in provision.habits:
+            first = self._random.uniform(0, habit.every)
+            threading.Thread(target=self._keep, args=(habit, first), daemon=True).start()
+        # In the thread that uses them: a sentence spoken meanwhile waits for them.
+        self._turns.submit(self._guarded, self._load)
+
+    def _provisioned(self) -> Provision:
+        pause = FIRST_RETRY
+        while True:
+            try:
+                return self._cloud.provision()
+            except Exception as error:  # noqa: BLE001 -- boundary: a device keeps trying
+                self._say(f"no cloud yet: {type(error).__name__}: {error}")
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_RETRY)
+
+    def _load(self) -> None:
+        self._hearing = Hearing(self._commands)
+        self._say("ready")
+
+    def _keep(self, habit: Habit, first: float) -> None:
+        time.sleep(first)
+        while True:
+            began = time.monotonic()
+            self._guarded(lambda: self._visit(habit.contact, "background"))
+            time.sleep(max(0.0, habit.every - (time.monotonic() - began)))
+
+    def _say(self, event: str) -> None:
+        line = " ".join(event.split())
+        print(f"{time.time():.3f} {self._account} {line}", file=sys.stderr, flush=True)
+
+
+@click.command()
+@click.option("--account", required=True, help="Whose Echo it is; names its ear and mouth.")
+@click.option("--serial", required=True)
+@click.option("--token-file", required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--cloud", "host", required=True, help="Host name of its cloud.")
+@click.option("--ca", required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--extra-ca", multiple=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--log", required=True, type=click.Path(path_type=Path), help="Truth of contacts.")
+def main(
+    *,
+    account: str,
+    serial: str,
+    token_file: Path,
+    host: str,
+    ca: Path,
+    extra_ca: tuple[Path, ...],
+    log: Path,
+) -> None:
+    """Run one simulated Echo until it is ended."""
+    token = token_file.read_text(encoding="utf-8").strip()
+    network = Network([ca, *extra_ca], ContactLog(log, account))
+    Echo(account, Cloud(host, serial, token, network), network, serial).run()
+
+
+if __name__ == "__main__":
+    main()

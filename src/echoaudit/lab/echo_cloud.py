@@ -1,0 +1,103 @@
+"""The simulated Echo's talk with its cloud: what it may do, and what to do about a recording."""
+
+from __future__ import annotations
+
+import io
+import json
+import wave
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from echoaudit.lab.echo_contacts import Contact, Network
+from echoaudit.lab.echo_ear import Recording
+from echoaudit.lab.hearing import RATE, Command, Understood
+
+
+@dataclass(frozen=True)
+class Habit:
+    """A contact made in the background, again and again."""
+
+    contact: Contact
+    every: float
+    """Seconds between two."""
+
+
+@dataclass(frozen=True)
+class Provision:
+    """What an Echo is told when it starts."""
+
+    commands: tuple[Command, ...]
+    habits: tuple[Habit, ...]
+
+
+@dataclass(frozen=True)
+class Directive:
+    """What to do about something heard."""
+
+    speak: str | None
+    contacts: tuple[Contact, ...]
+
+
+class Cloud:
+    """The cloud of one Echo. Its methods raise what httpx raises, and ValueError on nonsense."""
+
+    def __init__(self, host: str, serial: str, token: str, network: Network) -> None:
+        self._url = f"https://{host}/v1"
+        self._serial, self._token = serial, token
+        self._network = network
+
+    def provision(self) -> Provision:
+        """Sign in and learn the commands and habits."""
+        sent = {"serial": self._serial, "token": self._token}
+        return _provision(self._post("provision", "provision", json=sent))
+
+    def report(self, recording: Recording, understood: Understood) -> Directive:
+        """Send what was heard; returns what to do."""
+        command = understood.command.id if understood.command else None
+        metadata = {
+            "token": self._token,
+            "transcript": understood.transcript,
+            "command": command,
+            "started": recording.started,
+        }
+        parts = {
+            "metadata": (None, json.dumps(metadata), "application/json"),
+            "audio": ("audio.wav", _wav(recording), "audio/wav"),
+        }
+        return _directive(self._post("events", command or "unrecognised", files=parts))
+
+    def _post(self, path: str, cause: str, **content: Any) -> dict[str, Any]:
+        contact = Contact(f"{self._url}/{path}", "POST", tls="any", http="2")
+        answer = self._network.request(contact, cause, **content)
+        if not answer.is_success:
+            raise ValueError(f"{path}: status {answer.status_code}")
+        body = answer.json()
+        if not isinstance(body, dict):
+            raise TypeError(f"{path}: no JSON object")
+        return body
+
+
+def _provision(body: Mapping[str, Any]) -> Provision:
+    return Provision(
+        tuple(Command(str(row["id"]), str(row["phrase"])) for row in body["commands"]),
+        tuple(Habit(Contact.of(row), float(row["every_s"])) for row in body["background"]),
+    )
+
+
+def _directive(body: Mapping[str, Any]) -> Directive:
+    speak = body.get("speak")
+    return Directive(
+        None if speak is None else str(speak),
+        tuple(Contact.of(row) for row in body.get("contacts", ())),
+    )
+
+
+def _wav(recording: Recording) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(RATE)
+        sound.writeframes(recording.sound.tobytes())
+    return file.getvalue()

@@ -1,0 +1,217 @@
+"""The simulated Echo's connections: each a new one, as ordered, and each written down.
+
+The log is the lab's truth about who was contacted. A line is written when a connection is tried
+and another, with the same ``id``, when it has ended, so that a killed Echo leaves what it began.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+
+Tls = Literal["1.2", "1.3", "any"]
+Http = Literal["1.1", "2"]
+
+TIMEOUT = httpx.Timeout(10.0, connect=5.0)
+MOST_RECEIVED = 64 * 2**20
+"""Bytes after which an answer is no longer read."""
+_TLS_1_2, _TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+_VERSIONS = {"1.2": (_TLS_1_2, _TLS_1_2), "1.3": (_TLS_1_3, _TLS_1_3), "any": (_TLS_1_2, _TLS_1_3)}
+
+
+@dataclass(frozen=True)
+class Contact:
+    """A connection to make."""
+
+    url: str
+    method: str = "GET"
+    send_bytes: int = 0
+    tls: Tls = "1.3"
+    http: Http = "1.1"
+
+    @classmethod
+    def of(cls, order: Mapping[str, Any]) -> Contact:
+        """A contact as the cloud orders it; other keys are ignored."""
+        return cls(**{key: order[key] for key in cls.__dataclass_fields__ if key in order})
+
+
+@dataclass
+class Entry:
+    """One connection in the log."""
+
+    account: str
+    id: str
+    host: str
+    cause: str
+    """``background``, ``provision`` or a command's id."""
+    started: float = field(default_factory=time.time)
+    ended: float = 0.0
+    open: bool = True
+    """Whether this line was written before the connection ended."""
+    sent: int = 0
+    """Bytes of TCP payload, TLS included, until the answer was whole."""
+    received: int = 0
+    tls: str | None = None
+    http: str | None = None
+    error: str | None = None
+
+
+class ContactLog:
+    """Appends entries to a file, one JSON object a line, each line in one write."""
+
+    def __init__(self, path: Path, account: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._account = account
+        self._numbers = itertools.count(1)
+        self._run = f"{os.getpid()}-{time.time_ns()}"
+        if _torn(path):
+            # A line that a killed Echo left unfinished must not swallow the next.
+            os.write(self._file, b"\n")
+
+    def begin(self, host: str, cause: str) -> Entry:
+        """Write down that a connection is tried."""
+        entry = Entry(self._account, f"{self._run}-{next(self._numbers)}", host, cause)
+        entry.ended = entry.started
+        self._write(entry)
+        return entry
+
+    def end(self, entry: Entry) -> None:
+        """Write down how it ended."""
+        entry.ended, entry.open = time.time(), False
+        self._write(entry)
+
+    def _write(self, entry: Entry) -> None:
+        os.write(self._file, json.dumps(asdict(entry), separators=(",", ":")).encode() + b"\n")
+
+
+def _torn(path: Path) -> bool:
+    return not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
+
+
+def read_contacts(path: Path) -> Iterator[dict[str, Any]]:
+    """The connections in a log, each once, as last written, in the order they were begun.
+
+    Those still ``open`` were cut off by the end of the Echo.
+    """
+    latest: dict[str, dict[str, Any]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        # Only the last line of a killed Echo can be torn.
+        if line.startswith("{") and line.endswith("}"):
+            row = json.loads(line)
+            latest[row["id"]] = row
+    yield from latest.values()
+
+
+class Network:
+    """Makes connections that trust the given authorities only, and logs every one."""
+
+    def __init__(self, authorities: Sequence[Path], log: ContactLog) -> None:
+        self._authorities = tuple(authorities)
+        self._log = log
+        self._local = threading.local()
+
+    def request(self, contact: Contact, cause: str, **content: Any) -> httpx.Response:
+        """Make one connection and return its answer; logged, whatever happens.
+
+        Raises what httpx raises.
+        """
+        entry = self._log.begin(httpx.URL(contact.url).host, cause)
+        try:
+            return self._exchange(contact, entry, content)
+        except Exception as error:
+            entry.error = _one_line(error)
+            raise
+        finally:
+            self._log.end(entry)
+
+    def visit(self, contact: Contact, cause: str) -> str | None:
+        """Make one connection for its own sake; returns the error, if any."""
+        content = {"content": os.urandom(contact.send_bytes)} if contact.send_bytes else {}
+        try:
+            self.request(contact, cause, **content)
+        except Exception as error:  # noqa: BLE001 -- boundary: a device survives any answer
+            return _one_line(error)
+        return None
+
+    def _exchange(
+        self, contact: Contact, entry: Entry, content: Mapping[str, Any]
+    ) -> httpx.Response:
+        with (
+            self._client(contact) as client,
+            client.stream(contact.method, contact.url, **content) as answer,
+        ):
+            body = _read(answer)
+            self._measure(answer, entry)
+            return httpx.Response(answer.status_code, headers=answer.headers, content=body)
+
+    def _client(self, contact: Contact) -> httpx.Client:
+        return httpx.Client(
+            verify=self._contexts[contact.tls, contact.http],
+            http1=contact.http == "1.1",
+            http2=contact.http == "2",
+            timeout=TIMEOUT,
+            trust_env=False,
+            headers={"User-Agent": "Echo/1.0"},
+        )
+
+    @cached_property
+    def _contexts(self) -> dict[tuple[str, str], ssl.SSLContext]:
+        # One for each pair: httpx writes the protocols it offers into the context.
+        return {
+            (tls, http): self._context(*versions)
+            for tls, versions in _VERSIONS.items()
+            for http in ("1.1", "2")
+        }
+
+    def _context(self, oldest: ssl.TLSVersion, newest: ssl.TLSVersion) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        for authority in self._authorities:
+            context.load_verify_locations(authority)
+        context.minimum_version, context.maximum_version = oldest, newest
+        return context
+
+    @staticmethod
+    def _measure(answer: httpx.Response, entry: Entry) -> None:
+        stream = answer.extensions["network_stream"]
+        tls = stream.get_extra_info("ssl_object")
+        entry.tls = tls.version().removeprefix("TLSv") if tls else None
+        entry.http = answer.http_version.removeprefix("HTTP/")
+        entry.sent, entry.received = tcp_bytes(stream.get_extra_info("socket"))
+
+
+def _read(answer: httpx.Response) -> bytes:
+    body = bytearray()
+    for part in answer.iter_raw():
+        body += part
+        if len(body) > MOST_RECEIVED:
+            raise ValueError(f"more than {MOST_RECEIVED} bytes")
+    return bytes(body)
+
+
+_TCP_INFO = struct.Struct("=120xQQ64xQQ")
+"""Of Linux's struct tcp_info: bytes acked, received, sent, sent again."""
+
+
+def tcp_bytes(connection: socket.socket) -> tuple[int, int]:
+    """Payload bytes (sent, received) of a TCP connection so far, counted by the kernel."""
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    _, received, sent, again = _TCP_INFO.unpack(info)
+    return sent - again, received
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

@@ -1,0 +1,140 @@
+"""The simulated Echo's ear: sleeps until it hears its name, then records one command."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from echoaudit.lab.air import PCM, RATE
+
+Samples = NDArray[np.int16]
+
+FRAME = RATE * 30 // 1000
+FRAME_SECONDS = FRAME / RATE
+PRE_ROLL = 1.3
+"""Seconds kept from before the moment of waking: the wake word itself and a little more."""
+PAUSE = 0.7
+"""Seconds of silence that end a command: more than the pause at a comma."""
+WAITING = 2.0
+"""Seconds to wait for a command to begin."""
+LONGEST = 12.0
+WINDOW, VOICED = 6, 3
+"""Somebody speaks when ``VOICED`` of the last ``WINDOW`` frames are voiced."""
+FLOOR = 60.0
+"""RMS in LSB below which a frame is silence, whatever the detector says."""
+LATENCY_MS = 60
+RESTART_PAUSE = 0.5
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One command, with its wake word."""
+
+    started: float
+    """When it woke, seconds since 1970."""
+    sound: Samples
+
+
+class WakeWord:
+    """Listens for "Alexa" (microWakeWord's model)."""
+
+    def __init__(self) -> None:
+        from pymicro_wakeword import MicroWakeWord, MicroWakeWordFeatures, Model
+
+        self._model: Any = MicroWakeWord.from_builtin(Model.ALEXA)
+        self._features: Any = MicroWakeWordFeatures()
+
+    def hears(self, frame: Samples) -> bool:
+        """Whether the name has just been said."""
+        features = self._features.process_streaming(frame.tobytes())
+        return any(self._model.process_streaming(feature) for feature in features)
+
+    def forget(self) -> None:
+        """Start afresh."""
+        self._model.reset()
+        self._features.reset()
+
+
+class Ending:
+    """Tells when a command is over."""
+
+    def __init__(self) -> None:
+        self._vad: Any = import_module("webrtcvad").Vad(3)
+        self._recent: deque[bool] = deque(maxlen=WINDOW)
+        self._frames = 0
+        self._quiet = 0
+        self.spoken = False
+
+    def over(self, frame: Samples) -> bool:
+        """Count a frame; whether it was the last."""
+        loud = float(np.sqrt(np.mean(frame.astype(np.float64) ** 2))) > FLOOR
+        self._recent.append(loud and self._vad.is_speech(frame.tobytes(), RATE))
+        speaking = sum(self._recent) >= VOICED
+        self.spoken = self.spoken or speaking
+        self._frames += 1
+        self._quiet = 0 if speaking else self._quiet + 1
+        enough = PAUSE if self.spoken else WAITING
+        return self._quiet * FRAME_SECONDS >= enough or self._frames * FRAME_SECONDS >= LONGEST
+
+
+def commands(
+    frames: Iterable[Samples], wake: WakeWord, woke: Callable[[], None]
+) -> Iterator[Recording]:
+    """The commands in an endless stream of 30 ms frames.
+
+    ``woke`` is called at once when the name is heard. A name that nothing follows is no command.
+    """
+    stream = iter(frames)
+    before: deque[Samples] = deque(maxlen=round(PRE_ROLL / FRAME_SECONDS))
+    for frame in stream:
+        before.append(frame)
+        if wake.hears(frame):
+            started = time.time()
+            woke()
+            ending = Ending()
+            command = list(_until_over(stream, ending))
+            if ending.spoken:
+                yield Recording(started, np.concatenate([*before, *command]))
+            before.clear()
+            wake.forget()
+
+
+def _until_over(frames: Iterator[Samples], ending: Ending) -> Iterator[Samples]:
+    for frame in frames:
+        yield frame
+        if ending.over(frame):
+            return
+
+
+def frames_of(source: str, log: Callable[[str], None]) -> Iterator[Samples]:
+    """30 ms frames from a PulseAudio source, for ever: a recorder that ends is started again."""
+    command = ["parec", *PCM.split(), f"--latency-msec={LATENCY_MS}", f"--device={source}"]
+    while True:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as ear:
+            try:
+                yield from _frames(ear)
+            finally:
+                ear.kill()
+        log("the ear stopped; listening again")
+        time.sleep(RESTART_PAUSE)
+
+
+def _frames(recorder: subprocess.Popen[bytes]) -> Iterator[Samples]:
+    assert recorder.stdout is not None
+    while len(data := recorder.stdout.read(2 * FRAME)) == 2 * FRAME:
+        yield np.frombuffer(data, dtype="<i2")
+
+
+def cut_into_frames(sound: Samples) -> Iterator[Samples]:
+    """``sound`` as whole 30 ms frames; what is left over at the end is dropped."""
+    whole = len(sound) // FRAME
+    return islice((sound[i * FRAME : (i + 1) * FRAME] for i in range(whole)), whole)

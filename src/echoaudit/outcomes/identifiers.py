@@ -1,0 +1,177 @@
+"""Which values in a browser's cookies identify it.
+
+An identifier is long-lived, has enough chance in it, stays the same over the account's visits and
+differs between accounts. Session ids, timestamps, shared constants, consent strings and settings
+fail one of these (after Englehardt et al., "Cookies That Give You Away", WWW 2015, and Acar et
+al., "The Web Never Forgets", CCS 2014).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+from echoaudit.outcomes.identifiers_decode import readable_base64
+from echoaudit.outcomes.visits import Cookie, PageVisit
+
+MIN_LENGTH = 8
+MIN_PART = 10
+"""A part of a compound value must be longer than a value of its own."""
+MAX_LENGTH = 1024
+MIN_BITS = 24.0
+"""Information in a value by its own characters' frequencies; one in 16 million."""
+MIN_LIFETIME = 28 * 86_400.0
+"""Seconds: anything that lives less than four weeks is a session of some kind."""
+CLOCK_BEFORE, CLOCK_AFTER = 1100 * 86_400.0, 800 * 86_400.0
+"""Numbers within this span of the visit are taken for points in time."""
+
+_CONSENT = re.compile(r"consent|gdpr|usprivacy|ccpa|gpp|optanon|tcf", re.IGNORECASE)
+_PARTS = re.compile(r"[^A-Za-z0-9_\-+/]+")
+_WORDS = re.compile(r"(?:[A-Z]?[a-z]{2,}|[A-Z]{2,})(?:[-_. /+]?(?:[A-Z]?[a-z]{2,}|[A-Z]{2,}))*")
+_DATE = re.compile(r"(?:19|20)\d\d-?[01]\d-?[0-3]\d(?:[T_ -]?\d\d[:-]?\d\d(?:[:-]?\d\d)?.*)?")
+_PLACE = re.compile(r"(?:https?:)?//.*|(?:[a-z0-9-]+\.)+[a-z]{2,}(?:[:/].*)?", re.IGNORECASE)
+_CLOCKS = {10: 1.0, 13: 1e3, 16: 1e6}
+"""Digits of a time since 1970, and its unit's parts of a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """A value by which a site recognises an account's browser."""
+
+    site: str
+    """Whose identifier it is: registrable domain."""
+    cookie: str
+    value: str
+    """The cookie's value or a part of it."""
+
+
+@dataclass
+class _Held:
+    """What one cookie held over an account's visits."""
+
+    values: dict[str, float] = field(default_factory=dict)
+    """Value to the time it was first seen."""
+    at_end: Counter[str] = field(default_factory=Counter)
+    """Value to the number of visits to its site that ended with it."""
+    parts_at_end: Counter[str] = field(default_factory=Counter)
+
+
+def identifiers(accounts: Mapping[str, Sequence[PageVisit]]) -> dict[str, list[Identifier]]:
+    """The identifiers of each account's browser.
+
+    What two accounts share identifies neither; with a single account this cannot be told.
+    """
+    held = {account: _held(visits) for account, visits in accounts.items()}
+    shared = _shared(held.values())
+    return {account: _owned(_identifying(cookies, shared)) for account, cookies in held.items()}
+
+
+_Key = tuple[str, str]
+"""Site and name of a cookie."""
+
+
+def _held(visits: Sequence[PageVisit]) -> dict[_Key, _Held]:
+    found: dict[_Key, _Held] = defaultdict(_Held)
+    for visit in visits:
+        contacted = {request.site for request in visit.requests}
+        for time, cookie in _seen(visit):
+            if _may_identify(cookie, time):
+                values = found[cookie.site, cookie.name].values
+                values[cookie.value] = min(time, values.get(cookie.value, time))
+        for cookie in visit.after:
+            key = (cookie.site, cookie.name)
+            if cookie.site in contacted and key in found:
+                found[key].at_end[cookie.value] += 1
+                found[key].parts_at_end.update(parts(cookie.value))
+    return found
+
+
+def _seen(visit: PageVisit) -> Iterator[tuple[float, Cookie]]:
+    """Every cookie of a visit with a time at which the browser had it.
+
+    Two first requests at once may each be given an identifier; the jar keeps only the later one.
+    """
+    yield from ((visit.started, cookie) for cookie in visit.before)
+    for request in visit.requests:
+        yield from ((request.time, cookie) for cookie in request.stored)
+    yield from ((visit.ended, cookie) for cookie in visit.after)
+
+
+def _may_identify(cookie: Cookie, time: float) -> bool:
+    if cookie.expires is None or not cookie.value or _CONSENT.search(cookie.name):
+        return False
+    return cookie.expires - time >= MIN_LIFETIME
+
+
+def parts(value: str) -> set[str]:
+    """The parts of a compound value (``a=1&b=2``, ``x.y.z``, JSON, also in base64)."""
+    bare = unquote(value).strip('"')
+    texts = [bare, readable_base64(bare) or ""]
+    split = {part for text in texts for part in _PARTS.split(text)}
+    return {part for part in split if MIN_PART <= len(part) <= MAX_LENGTH and part != bare}
+
+
+def _identifying(
+    cookies: Mapping[_Key, _Held], shared: set[str]
+) -> Iterator[tuple[float, Identifier]]:
+    """Identifiers with the time they were first seen."""
+    for (site, name), held in cookies.items():
+        visits = held.at_end.total()
+        steady = visits < 2 or any(count >= 2 for count in held.at_end.values())
+        for value, time in held.values.items():
+            whole = {unquote(value).strip('"')} if steady else set()
+            own = {part for part in parts(value) if steady or held.parts_at_end[part] >= 2}
+            for token in sorted(whole | own):
+                if token not in shared and is_random(token, time):
+                    yield time, Identifier(site, name, token)
+
+
+def _shared(held: Iterable[Mapping[_Key, _Held]]) -> set[str]:
+    """Values and parts that more than one account has in any cookie."""
+    count: Counter[str] = Counter()
+    for cookies in held:
+        values = {value for cookie in cookies.values() for value in cookie.values}
+        count.update({token for value in values for token in (unquote(value).strip('"'), value)})
+        count.update({part for value in values for part in parts(value)} - values)
+    return {token for token, accounts in count.items() if accounts > 1}
+
+
+def _owned(found: Iterable[tuple[float, Identifier]]) -> list[Identifier]:
+    """Of several sites that hold a value, the first: the others were given it."""
+    first: dict[str, float] = {}
+    candidates = list(found)
+    for time, identifier in candidates:
+        first[identifier.value] = min(time, first.get(identifier.value, time))
+    owners = {one for time, one in candidates if time == first[one.value]}
+    return sorted(owners, key=lambda one: (one.site, one.cookie, one.value))
+
+
+def is_random(token: str, time: float) -> bool:
+    """Whether a value could be an identifier: long enough, and neither word, place nor time."""
+    if not MIN_LENGTH <= len(token) <= MAX_LENGTH or bits(token) < MIN_BITS:
+        return False
+    if _WORDS.fullmatch(token) or _PLACE.fullmatch(token) or _DATE.fullmatch(token):
+        return False
+    return not _is_clock(token, time)
+
+
+def bits(token: str) -> float:
+    """Shannon's information of a text by the frequencies of its own characters."""
+    size = len(token)
+    counts = Counter(token).values()
+    return -sum(count * math.log2(count / size) for count in counts)
+
+
+def _is_clock(token: str, time: float) -> bool:
+    digits = token.replace(".", "", 1)
+    if not (digits.isascii() and digits.isdecimal()):
+        return False
+    whole = token.partition(".")[0]
+    unit = _CLOCKS.get(len(whole))
+    if unit is None:
+        return False
+    return -CLOCK_BEFORE <= int(whole) / unit - time <= CLOCK_AFTER

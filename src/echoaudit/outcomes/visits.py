@@ -1,0 +1,254 @@
+"""Page visits as outcomes read them: requests out of the HAR file, cookies of the profile.
+
+Both come from web pages by way of a browser: whatever does not have the expected shape is left
+out, and never more than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from echoaudit.errors import BadInput
+
+if TYPE_CHECKING:
+    import tldextract
+
+    from echoaudit.recording import Recording, StepEvidence
+
+HAR, COOKIES, VISIT = "page.har", "cookies.json", "visit.json"
+MAX_TIME = 253_402_300_799.0
+"""The last second of the year 9999; some cookies claim to live longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """A cookie as the browser keeps it or a server sets it."""
+
+    site: str
+    """Registrable domain."""
+    name: str
+    value: str
+    expires: float | None
+    """Seconds since 1970; ``None`` ends with the browser."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of a page; each hop of a redirect chain is one."""
+
+    time: float
+    url: str
+    host: str
+    site: str
+    headers: tuple[tuple[str, str], ...]
+    body: str
+    hops: int
+    """Redirects before it in its chain."""
+    initiator: str
+    """Host of the script or document that caused it."""
+    stored: tuple[Cookie, ...]
+    """Cookies that its answer set and the browser accepted."""
+
+
+@dataclass(frozen=True)
+class PageVisit:
+    """One visit with its evidence read."""
+
+    step: StepEvidence
+    about: Mapping[str, Any]
+    """visit.json."""
+    requests: tuple[Request, ...]
+    before: tuple[Cookie, ...]
+    after: tuple[Cookie, ...]
+
+    @property
+    def started(self) -> float:
+        """Seconds since 1970."""
+        return number(self.about.get("started")) or 0.0
+
+    @property
+    def ended(self) -> float:
+        """Seconds since 1970."""
+        return number(self.about.get("ended")) or self.started
+
+
+def page_visits(recording: Recording) -> Iterator[PageVisit]:
+    """All visits in the recording's order; those without files have no requests or cookies."""
+    for step in recording.steps("visit"):
+        about = step.json(VISIT) if step.has(VISIT) else {}
+        cookies = step.json(COOKIES) if step.has(COOKIES) else {}
+        har = step.json(HAR) if step.has(HAR) else {}
+        for name, value in ((VISIT, about), (COOKIES, cookies), (HAR, har)):
+            if not isinstance(value, dict):
+                raise BadInput("not a JSON object", file=step.path(name))
+        yield PageVisit(
+            step,
+            about,
+            tuple(_requests(har)),
+            tuple(_jar(cookies.get("before"))),
+            tuple(_jar(cookies.get("after"))),
+        )
+
+
+def described(visit: PageVisit) -> dict[str, Any]:
+    """The columns that say which visit a row is from."""
+    return describe_step(visit.step, visit.about)
+
+
+def describe_step(step: StepEvidence, about: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that say which visit a row is from, of a step and its visit.json."""
+    round_ = about.get("round")
+    return {
+        "visit": step.id,
+        "account": step.account,
+        "persona": step.persona,
+        "phase": plain(about.get("phase")) or "",
+        "round": round_ if isinstance(round_, int) and not isinstance(round_, bool) else None,
+        "site": plain(about.get("site")) or "",
+    }
+
+
+def plain(value: Any, limit: int = 200) -> str | None:
+    """Text of the world's as one short printable line; ``None`` for anything but text."""
+    if not isinstance(value, str):
+        return None
+    return "".join(char if char.isprintable() else " " for char in value[:limit]).strip()
+
+
+def number(value: Any) -> float | None:
+    """A finite number, or nothing."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if abs(found) < 1e300 else None
+
+
+@cache
+def site_of(host: str) -> str:
+    """Registrable domain of a host by the public suffix list; the host itself where it has none."""
+    bare = host.strip(".").lower()
+    found = _suffixes()(bare)
+    return f"{found.domain}.{found.suffix}" if found.suffix and found.domain else bare
+
+
+@cache
+def _suffixes() -> tldextract.TLDExtract:
+    """The list that tldextract brings along: the same on every machine, no download."""
+    import tldextract
+
+    return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+
+
+def host_of(url: str) -> str:
+    """Host name of an address; empty when it has none."""
+    try:
+        return (urlsplit(url).hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+# --- HAR --------------------------------------------------------------------------------------
+
+
+def _requests(har: Mapping[str, Any]) -> Iterator[Request]:
+    chain: dict[str, int] = {}
+    for entry in _list(_dict(har.get("log")).get("entries")):
+        request = _request(_dict(entry), chain)
+        if request is not None:
+            yield request
+
+
+def _request(entry: Mapping[str, Any], chain: dict[str, int]) -> Request | None:
+    request, response = _dict(entry.get("request")), _dict(entry.get("response"))
+    url, time = request.get("url"), _time(entry.get("startedDateTime"))
+    host = host_of(url) if isinstance(url, str) else ""
+    if not host or time is None or not isinstance(url, str):
+        return None
+    key = str(entry.get("_requestId", id(entry)))
+    chain[key] = chain.get(key, -1) + 1
+    return Request(
+        time=time,
+        url=url,
+        host=host,
+        site=site_of(host),
+        headers=tuple(_pairs(request.get("headers"))),
+        body=_text(_dict(request.get("postData")).get("text")),
+        hops=chain[key],
+        initiator=_initiator(entry),
+        stored=tuple(_stored(entry, response, host, time)),
+    )
+
+
+def _initiator(entry: Mapping[str, Any]) -> str:
+    cause = _dict(entry.get("_initiator"))
+    places = [*_list(cause.get("scripts"))[:1], cause.get("url"), entry.get("_document")]
+    return next((host for place in places if (host := host_of(_text(place)))), "")
+
+
+def _stored(
+    entry: Mapping[str, Any], response: Mapping[str, Any], host: str, time: float
+) -> Iterator[Cookie]:
+    refused = {
+        _text(_dict(cookie).get("name"))
+        for cookie in _list(entry.get("_blockedCookies"))
+        if _dict(cookie).get("direction") == "response"
+    }
+    for found in map(_dict, _list(response.get("cookies"))):
+        name, value = _text(found.get("name")), _text(found.get("value"))
+        if name and name not in refused:
+            domain = _text(found.get("domain")).lstrip(".") or host
+            yield Cookie(site_of(domain), name, value, _expiry(found, time))
+
+
+def _expiry(cookie: Mapping[str, Any], time: float) -> float | None:
+    age = _text(cookie.get("_maxAge")).strip()
+    if age.lstrip("-").isdecimal() and len(age) < 15:
+        return min(time + int(age), MAX_TIME)
+    text = _text(cookie.get("expires"))
+    try:
+        return parsedate_to_datetime(text).timestamp() if text else None
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return _time(text)
+
+
+def _jar(cookies: Any) -> Iterator[Cookie]:
+    for found in map(_dict, _list(cookies)):
+        name, domain = _text(found.get("name")), _text(found.get("domain")).lstrip(".")
+        if name and domain:
+            expires = number(found.get("expires"))
+            lasting = expires is not None and expires > 0 and found.get("session") is not True
+            kept = min(expires, MAX_TIME) if lasting and expires is not None else None
+            yield Cookie(site_of(domain), name, _text(found.get("value")), kept)
+
+
+def _pairs(headers: Any) -> Iterator[tuple[str, str]]:
+    for header in map(_dict, _list(headers)):
+        yield _text(header.get("name")).lower(), _text(header.get("value"))
+
+
+def _time(value: Any) -> float | None:
+    try:
+        return datetime.fromisoformat(_text(value)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _dict(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

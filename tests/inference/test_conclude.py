@@ -1,0 +1,166 @@
+"""Claims end in the state that their evidence carries, and say why."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from synthetic import make_bids, make_delivery
+
+from echoaudit.inference import conclude, conclude_all
+from echoaudit.study.models import Claim
+
+CLAIM = Claim(claim="fashion-above-vanilla", treated="fashion", control="vanilla")
+SMALL = {"sites": 4, "slots": 1, "before": 1, "after": 2}
+
+
+def judge(seed=1, claim=CLAIM, delivery=None, **design):
+    arms = {k: design[k] for k in ("treated", "control") if k in design}
+    return conclude(claim, make_bids(seed, **design), make_delivery(**arms, **(delivery or {})))
+
+
+def test_a_doubling_is_supported_and_inside_the_interval():
+    found = judge(lift=2)
+    assert found.state == "supported"
+    assert found.effect.low < 2 < found.effect.high
+    assert found.test.method == "permutation"
+    assert found.test.p == found.test.smallest_p == pytest.approx(1 / 84, rel=1e-5)
+    assert "2" in found.sentence and "3 against 6 accounts" in found.sentence
+
+
+def test_nothing_is_not_supported_and_says_what_it_could_have_missed():
+    found = judge(seed=2)
+    assert found.state == "not supported"
+    assert f"{found.effect.detectable:.2f}" in found.sentence
+
+
+def test_null_studies_are_rarely_supported_and_doublings_mostly():
+    """False claims at most 5 % plus simulation error; power at least 0.9 at twice the price."""
+    null = [judge(seed, **SMALL).state for seed in range(150)]
+    twice = [judge(seed, lift=2, **SMALL).state for seed in range(40)]
+    assert null.count("supported") <= 150 * 0.05 + 2.6 * np.sqrt(150 * 0.05 * 0.95)
+    assert twice.count("supported") >= 36
+
+
+def test_pooling_bids_would_have_claimed_far_more():
+    checks = [judge(seed).diagnostics.splits for seed in range(20)]
+    pooled = sum(c.pooled_rejected for c in checks) / sum(c.splits for c in checks)
+    ours = sum(c.rejected for c in checks) / sum(c.splits for c in checks)
+    assert ours <= 0.08
+    assert pooled > 0.15
+
+
+def test_a_treatment_that_was_not_delivered_proves_nothing():
+    found = judge(lift=2, delivery={"delivered": 0})
+    assert found.state == "insufficient"
+    assert found.reason == (
+        "treatment not delivered: the speakers of 3 of 3 fashion accounts never answered"
+    )
+    assert judge(lift=2, delivery={"delivered": 5}).state == "supported"
+    assert "only 12 of 30" in judge(lift=2, delivery={"delivered": 4}).reason
+
+
+@pytest.mark.parametrize(("treated", "control"), [(1, 1), (1, 2), (3, 1)])
+def test_unreplicated_arms_carry_no_verdict(treated, control):
+    found = judge(lift=3, treated=treated, control=control)
+    assert found.state == "insufficient"
+    assert "unreplicated" in found.reason
+    assert "accounts" in found.needed
+    assert "significant" not in json.dumps(found.to_json())
+
+
+def test_one_account_against_three_controls_is_a_single_case():
+    found = judge(lift=4, treated=1, control=6, account_sd=0.05)
+    assert found.test.method == "crawford-howell"
+    assert found.state == "supported"
+
+
+def test_few_accounts_are_judged_by_a_labelled_t_test():
+    found = judge(lift=3, treated=2, control=4)
+    assert found.test.smallest_p == pytest.approx(1 / 15, rel=1e-5)
+    assert found.test.method in ("pooled", "welch")
+    assert "t test" in found.sentence
+
+
+def test_noise_between_accounts_is_insufficient_and_says_how_many_would_do():
+    noisy = [judge(seed, treated=2, control=3, account_sd=1.5, **SMALL) for seed in range(8)]
+    open_ = [found for found in noisy if found.state == "insufficient"]
+    assert len(open_) >= 6
+    assert all("accounts" in found.needed and "2.00" in found.reason for found in open_)
+
+
+def test_an_arm_without_bids_is_insufficient():
+    bids = make_bids(1, lift=2)
+    silent = bids.assign(state=bids["state"].where(bids["persona"] != "fashion", "timeout"))
+    found = conclude(CLAIM, silent, make_delivery())
+    assert found.state == "insufficient"
+    assert "no account of fashion" in found.reason
+    assert found.treated.failures == len(bids[bids["persona"] == "fashion"])
+    assert conclude(CLAIM, bids.iloc[:0], make_delivery()).state == "insufficient"
+
+
+def test_a_crawl_that_mostly_failed_is_insufficient():
+    delivery = make_delivery()
+    delivery.loc[delivery["persona"] == "vanilla", "visits_complete"] = 10
+    assert "60 of 180 visits" in conclude(CLAIM, make_bids(1, lift=2), delivery).reason
+
+
+def test_two_kinds_of_controls_are_noticed():
+    bids = make_bids(3, control=8, account_sd=0.02, noise=0.1)
+    odd = bids["account"].isin([f"vanilla-{i}" for i in range(1, 5)]) & (bids["phase"] == "after")
+    bids.loc[odd, "cpm_usd"] *= 6
+    found = conclude(CLAIM, bids, make_delivery(control=8))
+    assert found.state in ("insufficient", "not supported")
+    assert found.diagnostics.splits.rejected > 0
+
+
+def test_more_bids_at_the_same_price_change_the_rate_only():
+    design = {"treated_bid_share": 0.95, "bid_share": 0.4, "account_sd": 0.1}
+    value = judge(seed=4, **design)
+    rate = judge(seed=4, claim=CLAIM.model_copy(update={"measure": "rate"}), **design)
+    assert value.state == "not supported"
+    assert rate.state == "supported"
+    assert rate.effect.ratio == pytest.approx(0.95 / 0.4, rel=0.15)
+
+
+def test_holm_makes_a_family_harder_than_one_claim():
+    tables = {"bids": make_bids(6, lift=1.6), "delivery": make_delivery()}
+    claims = [
+        CLAIM.model_copy(update={"claim": f"claim-{m}", "measure": m})
+        for m in ("value", "rate", "maximum")
+    ]
+    alone = conclude(claims[0], **tables)
+    together = conclude_all(claims, tables)
+    assert together[0].test.family == 3
+    assert together[0].test.p_corrected > together[0].test.p
+    assert together[0].effect.ratio == alone.effect.ratio
+    assert "Holm over 3 claims" in together[0].sentence
+
+
+@pytest.mark.parametrize("direction", ["higher", "lower", "different"])
+def test_direction(direction):
+    found = judge(lift=2, claim=CLAIM.model_copy(update={"direction": direction}))
+    assert found.state == ("not supported" if direction == "lower" else "supported")
+
+
+def test_json_is_plain_and_survives_a_round_trip():
+    plain = judge(lift=2).to_json()
+    assert json.loads(json.dumps(plain, allow_nan=False)) == json.loads(json.dumps(plain))
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 10_000), factor=st.floats(0.01, 100), order=st.integers(0, 10_000))
+def test_order_names_and_currency_do_not_matter(seed, factor, order):
+    bids = make_bids(seed, lift=1.4, **SMALL)
+    delivery = make_delivery()
+    shuffled = bids.sample(frac=1, random_state=order)
+    shuffled["cpm_usd"] *= factor
+    names = {
+        a: f"{a.split('-')[0]}-x{n:02}" for n, a in enumerate(sorted(bids["account"].unique()))
+    }
+    renamed = shuffled.assign(account=shuffled["account"].map(names))
+    other = conclude(CLAIM, renamed, delivery.assign(account=delivery["account"].map(names)))
+    found = conclude(CLAIM, bids, delivery)
+    assert (other.state, other.test, other.sentence) == (found.state, found.test, found.sentence)
+    assert other.effect.ratio == pytest.approx(found.effect.ratio, rel=1e-5)

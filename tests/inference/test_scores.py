@@ -1,0 +1,96 @@
+"""An account's score is what its bids say once site, slot, bidder and round are accounted for."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import accounts, make_bids
+
+from echoaudit.inference.scores import observations, score_accounts, two_way
+
+NAMES = [account for account, _ in accounts(3, 6)]
+
+
+def test_fit_agrees_with_dummy_regression_on_unbalanced_data():
+    rng = np.random.default_rng(1)
+    who, cell = rng.integers(0, 7, 900), rng.integers(0, 60, 900)
+    values = rng.normal(size=900) + who * 0.3 + cell * 0.1
+    fit = two_way(values, who, cell, 7)
+    design = np.zeros((900, 67))
+    design[np.arange(900), who] = 1
+    design[np.arange(900), 7 + cell] = 1
+    other = np.linalg.lstsq(design, values, rcond=None)[0][:7]
+    assert fit.levels - fit.levels.mean() == pytest.approx(other - other.mean(), abs=1e-9)
+
+
+def test_accounts_without_common_cells_cannot_be_compared():
+    who = np.array([0, 0, 1, 1, 2, 2])
+    cell = np.array([0, 1, 0, 1, 2, 3])
+    fit = two_way(np.arange(6.0), who, cell, 3)
+    assert np.isnan(fit.levels[2])
+    assert fit.levels[1] - fit.levels[0] == pytest.approx(2)
+
+
+def test_a_planted_lift_is_the_difference_of_scores():
+    scores = score_accounts(make_bids(3, lift=2, account_sd=0, noise=0), NAMES, "value")
+    values = [score.value for score in scores.scored]
+    assert np.mean(values[:3]) - np.mean(values[3:]) == pytest.approx(np.log(2), abs=1e-6)
+
+
+def test_what_is_common_to_a_cell_does_not_matter():
+    bids = make_bids(4)
+    dearer = bids.assign(
+        cpm_usd=bids["cpm_usd"].where(bids["site"] != "site-2", bids["cpm_usd"] * 9)
+    )
+    first, second = (
+        np.array([score.value for score in score_accounts(b, NAMES, "value").scored])
+        for b in (bids, dearer)
+    )
+    assert first - first.mean() == pytest.approx(second - second.mean(), abs=1e-8)
+
+
+@pytest.mark.parametrize("state", ["timeout", "error", "rejected", "requested"])
+@pytest.mark.parametrize("measure", ["value", "rate", "value-per-opportunity", "maximum"])
+def test_failures_are_neither_bids_nor_zeros(state, measure):
+    bids = make_bids(5)
+    lost = bids[bids["account"] == "fashion-1"].assign(state=state, cpm_usd=0.0)
+    with_failures = pd.concat([bids, lost], ignore_index=True)
+    assert score_accounts(bids, NAMES, measure) == score_accounts(with_failures, NAMES, measure)
+
+
+def test_won_and_rendered_bids_are_bids():
+    bids = make_bids(6)
+    won = bids.assign(state=bids["state"].replace("bid", "rendered"))
+    assert score_accounts(bids, NAMES, "value") == score_accounts(won, NAMES, "value")
+
+
+def test_no_bid_is_a_zero_for_the_rate_only():
+    bids = make_bids(7)
+    assert len(observations(bids, "value")) == (bids["state"] == "bid").sum()
+    assert len(observations(bids, "rate")) == len(bids)
+    opportunity = observations(bids, "value-per-opportunity")
+    assert (opportunity["value"] == 0).sum() == (bids["state"] == "no-bid").sum()
+
+
+def test_highest_bid_of_each_slot():
+    bids = make_bids(8, noise=0.1)
+    highest = observations(bids, "maximum")
+    slots = bids[bids["state"] == "bid"].groupby(["account", "phase", "round", "site", "slot"])
+    expected = np.log(slots["cpm_usd"].max()).to_numpy()
+    assert np.sort(highest["value"]) == pytest.approx(np.sort(expected))
+
+
+def test_an_account_without_baseline_is_left_out_when_others_have_one():
+    bids = make_bids(9)
+    kept = bids[~((bids["account"] == "vanilla-2") & (bids["phase"] == "before"))]
+    scores = score_accounts(kept, NAMES, "value")
+    assert scores.unscored == ("vanilla-2",)
+    without = score_accounts(bids[bids["phase"] == "after"], NAMES, "value")
+    assert without.unscored == ()
+    assert without.rounds_before == 0
+
+
+def test_hardly_any_bids_are_no_score():
+    bids = make_bids(10)
+    mine = bids["account"] == "fashion-3"
+    few = pd.concat([bids[~mine], bids[mine & (bids["state"] == "bid")].head(4)])
+    assert score_accounts(few, NAMES, "value").unscored == ("fashion-3",)

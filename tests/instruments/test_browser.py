@@ -1,0 +1,512 @@
+"""The browser for real: Chromium against sites on the loopback interface."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import uuid
+from collections import Counter
+
+import pytest
+from loopback_sites import Answer, Sites
+
+from echoaudit.errors import Unavailable
+from echoaudit.instruments.browser import Browser, BrowserCrashed, processes
+from echoaudit.instruments.browser.probe import prove_cookie_setting
+from echoaudit.lab import prebid
+from echoaudit.study.models import BrowserSettings, SignIn
+
+pytestmark = pytest.mark.web
+
+NEWS, TRACKER = "www.news.test", "cdn.tracker.test"
+PARTNER, EXCHANGE = "sync.partner.test", "bid.exchange.test"
+LONG = "Max-Age=31536000; Secure; SameSite=None; Path=/"
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory):
+    found = Sites(tmp_path_factory.mktemp("sites"))
+    yield found
+    found.close()
+
+
+def settings(sites, **more):
+    return BrowserSettings(trusted_authority=sites.authority, page_timeout=4.0, **more)
+
+
+@pytest.fixture(scope="module")
+def browser(sites, tmp_path_factory):
+    profile = tmp_path_factory.mktemp("profile")
+    with Browser(settings(sites), profile, extra_arguments=sites.arguments) as found:
+        yield found
+
+
+def entries(folder):
+    return json.loads((folder / "page.har").read_text())["log"]["entries"]
+
+
+def har_requests(folder):
+    return Counter((e["request"]["method"], e["request"]["url"]) for e in entries(folder))
+
+
+# --- recording --------------------------------------------------------------------------------
+
+
+def recognised(request):
+    value = request.cookies.get("id") or uuid.uuid4().hex
+    return value, ("Set-Cookie", f"id={value}; {LONG}")
+
+
+def chain(request):
+    value, header = recognised(request)
+    hop = int(request.query.get("hop", 0))
+    if hop == 5:
+        return Answer(b"GIF89a", mime="image/gif", headers=[header])
+    target = TRACKER if hop % 2 else PARTNER
+    return Answer(
+        "", 302, headers=[header, ("Location", f"https://{target}/chain?hop={hop + 1}&id={value}")]
+    )
+
+
+ALLOWED = [
+    ("Access-Control-Allow-Origin", f"https://{NEWS}"),
+    ("Access-Control-Allow-Credentials", "true"),
+    ("Access-Control-Allow-Headers", "content-type, x-extra"),
+]
+
+STRESS = {
+    (NEWS, "/"): Answer(f"""
+        <link rel=stylesheet href=/page.css><script src=/page.js></script>
+        <iframe src=https://{TRACKER}/frame></iframe> <iframe src=/same></iframe>
+        <img src=https://{TRACKER}/chain>
+        <script>
+          new Worker("/worker.js");
+          new SharedWorker("/shared.js");
+          window.open("https://{PARTNER}/popup");
+          fetch("https://{TRACKER}/api", {{method: "POST", credentials: "include",
+            headers: {{"x-extra": "1", "content-type": "application/json"}},
+            body: JSON.stringify({{hello: "there"}})}}).then((answer) => answer.text());
+          navigator.sendBeacon("https://{TRACKER}/beacon", "seen");
+        </script>"""),
+    (NEWS, "/page.css"): Answer("body { background: url(/bg.png) }", mime="text/css"),
+    (NEWS, "/page.js"): Answer("window.loaded = 1", mime="text/javascript"),
+    (NEWS, "/bg.png"): Answer(b"", mime="image/png"),
+    (NEWS, "/same"): Answer(f"<iframe srcdoc='<img src=https://{PARTNER}/deep>'></iframe>"),
+    (NEWS, "/worker.js"): Answer(
+        f"importScripts('/import.js'); fetch('https://{TRACKER}/api', {{credentials: 'include'}})",
+        mime="text/javascript",
+    ),
+    (NEWS, "/import.js"): Answer("1", mime="text/javascript"),
+    (NEWS, "/shared.js"): Answer("fetch('/from-shared')", mime="text/javascript"),
+    (NEWS, "/from-shared"): Answer("ok"),
+    (TRACKER, "/frame"): Answer(f"<iframe src=https://{PARTNER}/inner></iframe>"),
+    (TRACKER, "/chain"): chain,
+    (TRACKER, "/api"): Answer('{"ok": true}', mime="application/json", headers=ALLOWED),
+    (TRACKER, "/beacon"): Answer("", 204),
+    (PARTNER, "/chain"): chain,
+    (PARTNER, "/deep"): Answer(b"", mime="image/png"),
+    (PARTNER, "/inner"): Answer(f"<script>new Image().src = 'https://{TRACKER}/chain'</script>"),
+    (PARTNER, "/popup"): Answer("<img src=/in-popup>"),
+    (PARTNER, "/in-popup"): Answer(b"", mime="image/png"),
+}
+
+
+def test_all_requests_and_cookies_are_recorded_frames_workers_and_popups_too(
+    sites, browser, tmp_path
+):
+    sites.pages.update(STRESS)
+    for number in range(5):
+        sites.log.clear()
+        folder = tmp_path / str(number)
+        visit = browser.visit(f"https://{NEWS}/", folder)
+        seen = list(sites.log)
+        found = [e for e in entries(folder) if not e["_fromCache"]]
+        assert visit.state == "complete", visit
+        assert len(seen) >= 27
+        assert har_requests(folder) == Counter((s.method, s.url) for s in seen)
+        assert Counter(
+            (
+                e["request"]["url"],
+                frozenset(f"{c['name']}={c['value']}" for c in e["request"]["cookies"]),
+            )
+            for e in found
+        ) == Counter((s.url, frozenset(filter(None, s.cookie.split("; ")))) for s in seen)
+        assert Counter(
+            (e["request"]["url"], h["value"])
+            for e in found
+            for h in e["response"]["headers"]
+            if h["name"].lower() == "set-cookie"
+        ) == Counter((s.url, cookie) for s in seen for cookie in s.set_cookie)
+        assert visit.ended - visit.started < 5
+        assert (folder / "page.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_redirect_chain_keeps_its_hops_and_texts_are_kept_but_no_scripts(
+    sites, browser, tmp_path
+):
+    sites.pages.update(STRESS)
+    browser.visit(f"https://{NEWS}/", tmp_path)
+    found = entries(tmp_path)
+    first = next(e for e in found if e["request"]["url"] == f"https://{TRACKER}/chain")
+    hops = [e for e in found if e["_requestId"] == first["_requestId"]]
+    assert [e["response"]["status"] for e in hops] == [302] * 5 + [200]
+    assert [e["_redirected"] for e in hops] == [False] + [True] * 5
+    script = next(e for e in found if e["request"]["url"] == f"https://{NEWS}/page.js")
+    assert "text" not in script["response"]["content"]
+    posted = next(e for e in found if "postData" in e["request"] and "api" in e["request"]["url"])
+    assert posted["response"]["content"]["text"] == '{"ok": true}'
+    assert posted["request"]["postData"]["text"] == '{"hello":"there"}'
+    assert posted["_initiator"]["scripts"] == [f"https://{NEWS}/"]
+
+
+def test_web_sockets_are_recorded_as_requests(sites, browser, tmp_path):
+    sites.pages[NEWS, "/ws"] = Answer(f"<script>new WebSocket('wss://{TRACKER}/socket')</script>")
+    browser.visit(f"https://{NEWS}/ws", tmp_path)
+    assert ("GET", f"wss://{TRACKER}/socket") in har_requests(tmp_path)
+
+
+# --- the profile ------------------------------------------------------------------------------
+
+
+def test_cookies_outlive_the_browser_and_another_profile_has_none(sites, tmp_path):
+    sites.pages[NEWS, "/id"] = lambda request: Answer("hello", headers=[recognised(request)[1]])
+    values = []
+    for profile in ("one", "one", "two"):
+        with Browser(settings(sites), tmp_path / profile, extra_arguments=sites.arguments) as own:
+            own.visit(f"https://{NEWS}/id", tmp_path / "visit")
+        jar = json.loads((tmp_path / "visit" / "cookies.json").read_text())
+        values += [cookie["value"] for cookie in jar["after"] if cookie["name"] == "id"]
+        assert bool(jar["before"]) == (len(values) == 2)
+    assert values[0] == values[1] != values[2]
+    assert (tmp_path / "one").stat().st_mode & 0o777 == 0o700
+
+
+THIRD = {
+    (NEWS, "/third"): Answer(f"<iframe src=https://{TRACKER}/third></iframe>"),
+    (TRACKER, "/third"): Answer("hello", headers=[("Set-Cookie", f"third=12345; {LONG}")]),
+}
+
+
+@pytest.mark.parametrize(("policy", "kept"), [("allow", True), ("block", False)])
+def test_third_party_cookies_are_as_configured(sites, tmp_path, policy, kept):
+    sites.pages.update(THIRD)
+    chosen = settings(sites, third_party_cookies=policy)
+    with Browser(chosen, tmp_path / "profile", extra_arguments=sites.arguments) as own:
+        own.visit(f"https://{NEWS}/third", tmp_path / "visit")
+        jar = json.loads((tmp_path / "visit" / "cookies.json").read_text())
+    assert any(cookie["name"] == "third" for cookie in jar["after"]) == kept
+    refused = [
+        e["_blockedCookies"] for e in entries(tmp_path / "visit") if TRACKER in e["request"]["url"]
+    ]
+    assert bool(refused[0]) != kept
+
+
+def test_a_cookie_setting_that_does_not_hold_is_found_out(sites, tmp_path):
+    with Browser(settings(sites), tmp_path, extra_arguments=sites.arguments) as own:
+        running = own._session()
+        running.settings = settings(sites, third_party_cookies="block")
+        with pytest.raises(Unavailable, match="told to block third-party cookies but does allow"):
+            prove_cookie_setting(running)
+
+
+def test_the_browser_is_what_the_settings_say(sites, tmp_path):
+    sites.pages[NEWS, "/who"] = Answer(f"""<iframe src=https://{TRACKER}/who></iframe>""")
+    sites.pages[TRACKER, "/who"] = Answer("""<script>fetch("/told", {method: "POST", body:
+        JSON.stringify([navigator.userAgent, navigator.language, navigator.webdriver,
+        Intl.DateTimeFormat().resolvedOptions().timeZone])})</script>""")
+    sites.pages[TRACKER, "/told"] = Answer("ok")
+    sites.log.clear()
+    chosen = settings(sites, language="de-DE", timezone="Europe/Berlin")
+    with Browser(chosen, tmp_path / "profile", extra_arguments=sites.arguments) as own:
+        visit = own.visit(f"https://{NEWS}/who", tmp_path / "visit")
+    told = next(json.loads(seen.body) for seen in sites.log if seen.path == "/told")
+    assert told == [visit.browser["user_agent"], "de-DE", False, "Europe/Berlin"]
+    sent = {
+        h["name"].lower(): h["value"] for h in entries(tmp_path / "visit")[0]["request"]["headers"]
+    }
+    assert "Headless" not in " ".join(sent.values())
+    assert sent["accept-language"].startswith("de-DE")
+
+
+def test_an_idle_browser_asks_for_nothing(sites, tmp_path):
+    log = tmp_path / "net.json"
+    quiet = (*sites.arguments, f"--log-net-log={log}")
+    with Browser(settings(sites), tmp_path / "profile", extra_arguments=quiet):
+        time.sleep(3)
+    events = json.loads(log.read_text())
+    kind = events["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
+    asked = {
+        e["params"]["url"]
+        for e in events["events"]
+        if e["type"] == kind and "url" in e.get("params", {})
+    }
+    outside = {url for url in asked if url.startswith("http") and "127.0.0.1:9/" not in url}
+    assert {url for url in outside if ".invalid/" not in url} == set()
+
+
+# --- states -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [(403, "blocked"), (429, "blocked"), (503, "blocked"), (404, "failed")]
+)
+def test_an_error_page_is_told_from_a_block(sites, browser, tmp_path, status, state):
+    sites.pages[NEWS, "/error"] = Answer("<h1>no</h1>", status)
+    visit = browser.visit(f"https://{NEWS}/error", tmp_path)
+    assert (visit.state, visit.reason) == (state, f"HTTP {status}")
+
+
+def test_names_that_do_not_exist_and_empty_answers_fail(sites, browser, tmp_path):
+    visit = browser.visit("https://www.nowhere.example/", tmp_path / "a")
+    assert (visit.state, visit.reason) == ("failed", "DNS failure (net::ERR_NAME_NOT_RESOLVED)")
+    sites.pages[NEWS, "/empty"] = Answer("")
+    visit = browser.visit(f"https://{NEWS}/empty", tmp_path / "b")
+    assert (visit.state, visit.reason) == ("failed", "empty response")
+    sites.pages[NEWS, "/nothing"] = lambda request: None
+    visit = browser.visit(f"https://{NEWS}/nothing", tmp_path / "c")
+    assert visit.state == "failed"
+    assert "empty response" in visit.reason
+
+
+def test_a_stranger_authority_is_a_tls_failure(sites, tmp_path):
+    with Browser(BrowserSettings(), tmp_path / "p", extra_arguments=sites.arguments) as own:
+        visit = own.visit(f"https://{NEWS}/", tmp_path / "visit")
+    assert visit.state == "failed"
+    assert "TLS failure (net::ERR_CERT_" in visit.reason
+
+
+def drip(request):
+    request.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>slow")
+    for _ in range(30):
+        request.write(b".")
+        time.sleep(0.25)
+
+
+def flood(request):
+    request.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n")
+    for _ in range(400):
+        request.write(b"<!--" + b"x" * 1_000_000 + b"-->")
+
+
+def redirect(request):
+    number = int(request.query.get("n", 0)) + 1
+    return Answer("", 302, headers=[("Location", f"/hostile?n={number}")])
+
+
+DOWNLOAD = [("Content-Disposition", "attachment; filename=x.zip")]
+HOSTILE = {
+    "endless redirect": (redirect, "failed", "endless redirect"),
+    "slow drip": (drip, "timeout", "no load event"),
+    "ten gigabytes": (flood, "failed", "more than"),
+    "alert loop": (Answer("<script>for (;;) alert(1)</script>"), "timeout", "no load event"),
+    "busy loop": (Answer("<script>for (;;);</script>"), "timeout", "no load event"),
+    "download": (Answer(b"PK", mime="application/zip", headers=DOWNLOAD), "failed", "download"),
+    "leaving": (
+        Answer("<script>onbeforeunload = () => 'stay'; alert(1)</script>x"),
+        "complete",
+        None,
+    ),
+    "pop-ups": (
+        Answer("<script>for (let i = 0; i < 60; i++) window.open('/hostile?' + i)</script>x"),
+        None,
+        None,
+    ),
+    "frames": (
+        Answer("<iframe src=/hostile></iframe><iframe src='/hostile?2'></iframe>"),
+        None,
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_pages_end_in_their_budget_and_leave_the_next_visit_unharmed(
+    sites, browser, tmp_path, kind
+):
+    page, state, reason = HOSTILE[kind]
+    sites.pages[NEWS, "/hostile"] = page
+    sites.pages[NEWS, "/calm"] = Answer("<p>calm")
+    before = time.monotonic()
+    visit = browser.visit(f"https://{NEWS}/hostile", tmp_path / "hostile")
+    assert time.monotonic() - before < 25
+    assert visit.state == state if state else visit.state in ("complete", "timeout"), visit
+    assert reason is None or reason in visit.reason
+    after = browser.visit(f"https://{NEWS}/calm", tmp_path / "calm")
+    assert after.state == "complete", after
+    assert har_requests(tmp_path / "calm") == {("GET", f"https://{NEWS}/calm"): 1}
+    written = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert written <= {"page.har", "bids.json", "cookies.json", "page.png"}
+
+
+# --- crashes ----------------------------------------------------------------------------------
+
+
+def test_a_killed_browser_is_a_named_error_and_the_profile_can_be_used_again(sites, tmp_path):
+    sites.pages[NEWS, "/calm"] = Answer("<p>calm")
+    folder, profile = tmp_path / "visit", tmp_path / "profile"
+    with Browser(settings(sites), profile, extra_arguments=sites.arguments) as own:
+        own.visit(f"https://{NEWS}/calm", folder)
+        session = own._session()._processes
+        for pid in processes.members(session):
+            if pid != session:
+                os.kill(pid, signal.SIGKILL)
+        with pytest.raises(BrowserCrashed):
+            own.visit(f"https://{NEWS}/calm", folder)
+    assert processes.members(session) == []
+    with Browser(settings(sites), profile, extra_arguments=sites.arguments) as own:
+        assert own.visit(f"https://{NEWS}/calm", folder).state == "complete"
+
+
+def test_a_browser_left_over_by_a_killed_run_makes_way(sites, tmp_path):
+    sites.pages[NEWS, "/calm"] = Answer("<p>calm")
+    first = Browser(settings(sites), tmp_path / "profile", extra_arguments=sites.arguments)
+    first.__enter__()
+    left = first._session()._processes
+    os.kill(left, signal.SIGKILL)  # ChromeDriver only: Chromium goes on and holds the profile
+    assert processes.members(left)
+    with Browser(settings(sites), tmp_path / "profile", extra_arguments=sites.arguments) as second:
+        assert second.visit(f"https://{NEWS}/calm", tmp_path / "visit").state == "complete"
+    assert processes.members(left) == []
+    first.close()
+
+
+# --- signing in -------------------------------------------------------------------------------
+
+
+def test_signing_in_fills_the_form_once_and_tells_no_secret(sites, tmp_path):
+    def account(request):
+        if request.method == "GET" or b"word=pa55" not in request.body:
+            return Answer(
+                "<form method=post><input name=email><input name=password><button type=submit>"
+            )
+        return Answer("welcome", headers=[("Set-Cookie", f"at-main=token-1; {LONG}")])
+
+    sites.pages[NEWS, "/signin"] = account
+    form = SignIn(url=f"https://{NEWS}/signin", secrets=tmp_path / "none")
+    short = settings(sites).model_copy(update={"page_timeout": 2.0})
+    with Browser(short, tmp_path / "profile", extra_arguments=sites.arguments) as own:
+        wrong = own.sign_in(form, "me@example.org", "wrong")
+        right = own.sign_in(form, "me@example.org", "pa55")
+        again = own.sign_in(form, "me@example.org", "pa55")
+    assert (wrong.state, wrong.reason) == ("failed", "no cookie at-main was set")
+    assert (right.state, right.reason) == ("complete", None)
+    assert again.reason == "was signed in already"
+    assert "pa55" not in repr((wrong, right, again))
+
+
+# --- header bidding ---------------------------------------------------------------------------
+
+BIDDERS = ("good", "empty", "slow", "broken", "other", "dear")
+PRICES = {1: 1.5, 3: 9.0, 5: 0.7, 6: 500.0}
+
+
+def exchange(asked):
+    def hb(request):
+        question, zone = json.loads(request.body), int(request.query["zone"])
+        asked.extend((BIDDERS[zone - 1], imp["id"]) for imp in question["imp"])
+        if zone == 2:
+            return Answer("{}", mime="application/json", headers=ALLOWED)
+        if zone == 3:
+            time.sleep(1.5)
+        if zone == 4:
+            return Answer("oops", 500, headers=ALLOWED)
+        bids = [
+            {"id": imp["id"], "impid": imp["id"], "price": PRICES[zone], "w": 300, "h": 250,
+             "mtype": 1, "crid": f"creative-{zone}", "adomain": ["shoes.example"],
+             "adm": "<b>ad</b>"}
+            for imp in question["imp"]
+        ]  # fmt: skip
+        body = json.dumps({"id": question["id"], "cur": "USD", "seatbid": [{"bid": bids}]})
+        return Answer(body, mime="application/json", headers=ALLOWED)
+
+    return hb
+
+
+def publisher(name, start=True):
+    bids = ",".join(
+        f"{{bidder: '{bidder}', params: {{host: '{EXCHANGE}', zoneId: {zone}}}}}"
+        for zone, bidder in enumerate(BIDDERS, 1)
+    )
+    show = f"""{name}.requestBids({{bidsBackHandler() {{
+        const best = {name}.getHighestCpmBids("top")[0], frame = document.createElement("iframe");
+        document.body.append(frame);
+        {name}.renderAd(frame.contentDocument, best.adId); }}}});"""
+    return Answer(f"""<script>var {name} = {{que: []}}</script><script src=/{name}.js></script>
+        <body><script>{name}.que.push(() => {{
+          {name}.setConfig({{bidderTimeout: 600, maxBid: 100}});
+          {list(BIDDERS)}.forEach((name) => {name}.aliasBidder("adkernel", name));
+          {name}.addAdUnits(["top", "side"].map((code) => ({{code, bids: [{bids}],
+            mediaTypes: {{banner: {{sizes: [[300, 250]]}}}}}})));
+          {show if start else ""}
+        }})</script></body>""")
+
+
+@pytest.fixture(scope="module")
+def scripts():
+    try:
+        return {name: prebid.bundle(name) for name in ("pbjs", "oddName")}
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+
+def states(folder):
+    records = json.loads((folder / "bids.json").read_text())
+    return Counter((record["bidder"], record["slot"], record["state"]) for record in records)
+
+
+EXPECTED = Counter(
+    {
+        ("good", "top", "rendered"): 1,
+        ("good", "side", "bid"): 1,
+        **{("empty", slot, "no-bid"): 1 for slot in ("top", "side")},
+        **{("slow", slot, "timeout"): 1 for slot in ("top", "side")},
+        **{("broken", slot, "error"): 1 for slot in ("top", "side")},
+        **{("other", slot, "bid"): 1 for slot in ("top", "side")},
+        **{("dear", slot, "rejected"): 1 for slot in ("top", "side")},
+    }
+)
+
+
+@pytest.mark.parametrize("place", ["page", "odd name", "same-site frame"])
+def test_every_bid_of_genuine_prebid_is_read_in_its_state(sites, browser, scripts, tmp_path, place):
+    asked: list[tuple[str, str]] = []
+    name = "pbjs" if place == "page" else "oddName"
+    sites.pages.update(
+        {
+            (EXCHANGE, "/hb"): exchange(asked),
+            (NEWS, "/ads"): publisher(name),
+            (NEWS, "/framed"): Answer("<iframe src=/ads></iframe>"),
+            (NEWS, f"/{name}.js"): Answer(scripts[name], mime="text/javascript"),
+        }
+    )
+    url = f"https://{NEWS}/framed" if "frame" in place else f"https://{NEWS}/ads"
+    visit = browser.visit(url, tmp_path)
+    records = json.loads((tmp_path / "bids.json").read_text())
+    assert states(tmp_path) == EXPECTED
+    assert sorted((r["bidder"], r["request"]) for r in records) == sorted(asked)
+    assert (visit.state, visit.bids, visit.notes) == ("complete", 12, ())
+    shown = next(r for r in records if r["state"] == "rendered")
+    assert (shown["cpm"], shown["currency"], shown["size"]) == (1.5, "USD", "300x250")
+    assert (shown["creative"], shown["advertiser_domains"]) == ("creative-1", ["shoes.example"])
+    assert (shown["instance"], shown["forced"]) == (name, False)
+    assert 0 <= shown["latency_ms"] < 600
+
+
+def test_an_auction_that_no_page_starts_is_started_once_and_marked(
+    sites, browser, scripts, tmp_path
+):
+    asked: list[tuple[str, str]] = []
+    sites.pages.update(
+        {
+            (EXCHANGE, "/hb"): exchange(asked),
+            (NEWS, "/idle"): publisher("pbjs", start=False),
+            (NEWS, "/pbjs.js"): Answer(scripts["pbjs"], mime="text/javascript"),
+        }
+    )
+    browser.visit(f"https://{NEWS}/idle", tmp_path)
+    records = json.loads((tmp_path / "bids.json").read_text())
+    assert len(asked) == len(records) == 12
+    assert all(record["forced"] for record in records)
+    assert len({record["auction"] for record in records}) == 1

@@ -1,0 +1,312 @@
+"""The lab's machine and the gateway on it, for real: namespaces, DHCP, DNS, TLS, captures."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import standins
+
+from echoaudit.errors import BadInput, Unavailable
+from echoaudit.lab import topology
+from echoaudit.lab.machine import Machine, available, enter, inside, lan_mac, overlay
+from echoaudit.study.models import Device, GatewaySettings
+
+PROBE = Path(__file__).with_name("machine_probe.py")
+
+
+# --- on paper ---------------------------------------------------------------------------------
+
+
+def test_a_speaker_has_the_same_registered_address_in_every_run() -> None:
+    assert lan_mac("fashion-1") == lan_mac("fashion-1") != lan_mac("fashion-2")
+    assert lan_mac("fashion-1").startswith("fc:a1:83:")
+
+
+def test_the_overlay_is_ordinary_configuration(tmp_path: Path) -> None:
+    values = overlay(["a-1", "b-1"], trusting=["b-1"], upstream_authority=tmp_path / "ca.pem")
+    settings = GatewaySettings.model_validate(values["gateway"])
+    assert settings.trusting == ("b-1",)
+    assert settings.upstream_authority == tmp_path / "ca.pem"
+    assert Device.model_validate(values["devices"]["a-1"]).mac == lan_mac("a-1")
+
+
+def test_two_accounts_never_share_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topology, "lan_mac", lambda account: "fc:a1:83:00:00:01")
+    with pytest.raises(BadInput, match="'a-1' and 'b-1'"):
+        overlay(["a-1", "b-1"])
+
+
+def test_an_alias_whose_target_no_server_names_still_resolves() -> None:
+    hosts = [standins.Host("www.shop.test", "198.18.0.9", "edge.cdn.test")]
+    text = topology.cloud_names(hosts)
+    assert "cname=www.shop.test,edge.cdn.test" in text
+    assert "host-record=edge.cdn.test,198.18.0.9" in text
+
+
+def test_the_machine_is_never_made_on_the_host(tmp_path: Path) -> None:
+    assert not inside()
+    machine = Machine(
+        hosts=(), accounts=(), state=tmp_path / "s", cloud_command=[], echo_command=lambda _: []
+    )
+    with pytest.raises(Unavailable, match="own machine"):
+        machine.__enter__()
+    assert not (tmp_path / "s").exists()
+
+
+def test_missing_programs_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("echoaudit.lab.namespaces.SYSTEM_FOLDERS", [str(tmp_path)])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Unavailable, match=r"missing programs: unshare.*apt-get install .*dnsmasq"):
+        enter(["true"])
+
+
+def test_refused_namespaces_are_one_clear_line() -> None:
+    ask = "from echoaudit.lab.machine import available; print(available())"
+    refuse = "echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv --bounding-set=-all "
+    refuse += '--inh-caps=-all "$0" -c "$1"'
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "sh", "-c", refuse, sys.executable, ask],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.count("\n") == 1, done.stderr
+    assert "user namespaces are refused here (unshare: unshare failed:" in done.stdout
+
+
+# --- for real ---------------------------------------------------------------------------------
+
+pytest_lab = pytest.mark.lab
+needs_machine = pytest.mark.skipif(available() is not None, reason=str(available()))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    standins.make_authority(tmp_path)
+    return tmp_path
+
+
+def on_machine(scenario: str, folder: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, str(PROBE), scenario, str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def tshark(capture: Path, display: str, *fields: str) -> list[list[str]]:
+    arguments = [word for field in fields for word in ("-e", field)]
+    done = subprocess.run(
+        ["tshark", "-r", str(capture), "-Y", display, "-T", "fields", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+@pytest_lab
+@needs_machine
+def test_a_pinned_and_a_trusting_speaker_side_by_side(folder: Path) -> None:
+    result = on_machine("traffic", folder)
+    assert set(result["ip"].values()) == {"192.168.77.10", "192.168.77.11"}
+    assert result["pinned"] == [0, "hello from alias.voice.test"]
+    assert result["pinned by proxy"][0] == 60, "a pinned device must see the server's certificate"
+    assert result["trusting"] == [0, "hello from api.voice.test"]
+    assert result["blocked"][1].startswith("0.0.0.0")
+    assert result["unknown"][0] != 0
+    assert result["spray"] == [0, "11\nc6120001\n"], "853 dropped; 8.8.8.8 answered by the gateway"
+    assert result["devices"]["plain-1"]["policy"] == "pinned"
+    _check_pinned(folder / "sessions" / "plain-1", lan_mac("plain-1"))
+    _check_trusting(folder / "sessions" / "open-1")
+
+
+def _check_pinned(session: Path, mac: str) -> None:
+    capture = json.loads((session / "capture.json").read_text())
+    assert capture["filter"] == f"ether host {mac}"
+    assert capture["quic"] == {"policy": "drop", "packets": 3, "bytes": 3 * 29}
+    assert capture["dot"]["packets"] >= 1
+    assert capture["redirected_dns"]["packets"] == 1
+    packets = capture["packets"]
+    assert [count for name, count in packets.items() if name.startswith("dropped")] == [0] * 4
+    found = tshark(session / "traffic.pcapng", "frame", "eth.addr", "frame.number")
+    assert len(found) == packets["captured"] > 20
+    assert all(mac in addresses for addresses, _ in found)
+    hello = tshark(
+        session / "traffic.pcapng", "tls.handshake.type == 1",
+        "ip.dst", "tls.handshake.extensions_server_name",
+    )  # fmt: skip
+    assert hello == [["198.18.0.1", "alias.voice.test"], ["198.18.0.1", "api.voice.test"]]
+    asked = tshark(session / "traffic.pcapng", "dns.flags.response == 0", "dns.qry.name")
+    events = lines(session / "names.jsonl")
+    assert [e["name"] for e in events if e["event"] == "query"] == [name for (name,) in asked]
+    assert {
+        "name": "tracker.ads.test",
+        "event": "blocked",
+        "type": "A",
+        "answer": "0.0.0.0",
+    }.items() <= (next(e for e in events if e["event"] == "blocked").items())
+    assert all(capture["started"] < e["time"] < capture["ended"] for e in events)
+    assert any(e["time"] % 1 for e in events)
+    assert not (session / "proxy.mitm").exists()
+    assert not (session / "keys.log").exists()
+
+
+READ_FLOWS = """
+import sys
+from mitmproxy.io import FlowReader
+for flow in FlowReader(open(sys.argv[1], "rb")).stream():
+    print(flow.request.method, flow.request.pretty_url, flow.response.text)
+"""
+
+
+def _check_trusting(session: Path) -> None:
+    exchange = tshark(
+        session / "traffic.pcapng", "http2.headers.method || http.request", "ip.dst",
+        "http2.headers.authority", "http2.headers.path",
+    )  # fmt: skip
+    assert exchange == [["198.18.0.1", "api.voice.test", "/x"]], "keys are in the capture"
+    flows = subprocess.run(
+        [sys.executable, "-c", READ_FLOWS, str(session / "proxy.mitm")],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert flows == "GET https://api.voice.test/x hello from api.voice.test\n"
+    randoms = {line.split()[1] for line in (session / "keys.log").read_text().splitlines()}
+    assert len(randoms) == 1, "only this device's connection, not the proxy's own"
+    assert (session / "keys.log").stat().st_mode & 0o077 == 0
+    assert json.loads((session / "capture.json").read_text())["policy"] == "trusting"
+
+
+@pytest_lab
+@needs_machine
+def test_nine_speakers_are_up_in_seconds_and_recorded_at_once(folder: Path) -> None:
+    result = on_machine("nine", folder)
+    assert result["answers"] == [[0, "hello from api.voice.test"]] * 9
+    assert result["up"] < 15
+    for session in (folder / "sessions").iterdir():
+        names = tshark(
+            session / "traffic.pcapng", "tls.handshake.type == 1", "eth.src",
+            "tls.handshake.extensions_server_name",
+        )  # fmt: skip
+        assert names == [[lan_mac(session.name), "api.voice.test"]]
+        ends = tshark(
+            session / "traffic.pcapng", "tcp.flags.fin == 1 || tcp.flags.reset == 1", "frame.number"
+        )
+        assert ends, "the capture goes on until the connection has ended"
+
+
+@pytest_lab
+@needs_machine
+def test_whatever_is_missing_busy_or_dead_is_one_clear_line(folder: Path) -> None:
+    said = on_machine("broken", folder)
+    assert "no network interface 'lan0'" in said["no interface"]
+    assert "'ppp7'" in said["wrong wan"]
+    assert "Address already in use" in said["busy port"]
+    assert "another run" in said["second gateway"]
+    assert "devices: a-1" in said["unknown account"]
+    assert said["dead dnsmasq"].startswith("dnsmasq stopped by itself")
+    assert not any(
+        "\n" in line for line in said.values() if isinstance(line, str) and "fix" in line
+    )
+    assert {check[1] for check in said["checks"]} == {"ok", "not here"}
+    failed = {check[0] for check in said["checks busy"] if check[1] == "fail"}
+    assert failed == {"gateway-port-53-udp"}
+    assert "echoaudit" not in said["after busy"]
+    assert "192.168.77.1" not in said["after busy"]
+
+
+@pytest_lab
+@needs_machine
+def test_a_killed_gateway_is_cleared_away_by_the_next(folder: Path) -> None:
+    result = on_machine("crash", folder)
+    assert result["alive"] == ["dnsmasq", "dumpcap", "mitmdump"]
+    assert result["killed"]["programs"] == []
+    assert "table inet echoaudit" in result["killed"]["network"]
+    assert result["ip"] == "192.168.77.10", "the speaker keeps its address and is found again"
+    assert result["after"] == result["before"]
+
+
+@pytest.fixture
+def staying(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    runner = subprocess.Popen(
+        [sys.executable, str(PROBE), "stay", str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    assert runner.stdout is not None
+    with runner:
+        try:
+            yield runner, json.loads(runner.stdout.readline())["network"]
+        finally:
+            runner.kill()
+
+
+def in_network(network: str) -> list[str]:
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                if str((process / "ns" / "net").readlink()) == network:
+                    found.append((process / "cmdline").read_text())
+            except OSError:
+                continue  # It has just ended.
+    return found
+
+
+@pytest_lab
+@needs_machine
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_reach_the_runner_once_and_it_may_finish(
+    staying: tuple[subprocess.Popen[str], str], number: signal.Signals
+) -> None:
+    runner, network = staying
+    assert in_network(network)
+    runner.send_signal(number)
+    output, _ = runner.communicate(timeout=20)
+    assert json.loads(output) == {"seen": [number]}
+    assert runner.returncode == 0
+    assert in_network(network) == []
+
+
+@pytest_lab
+@needs_machine
+def test_killing_the_outer_process_ends_everything(
+    staying: tuple[subprocess.Popen[str], str], folder: Path
+) -> None:
+    runner, network = staying
+    mounts = Path("/proc/mounts").read_text()
+    os.kill(runner.pid, signal.SIGKILL)
+    runner.wait()
+    end = time.monotonic() + 5
+    while in_network(network) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert in_network(network) == []
+    commands = [p.read_text() for p in Path("/proc").glob("[0-9]*/cmdline") if p.exists()]
+    assert not [c for c in commands if str(folder) in c]
+    assert Path("/proc/mounts").read_text() == mounts
+    assert "lan0" not in Path("/proc/net/dev").read_text()
+
+
+@pytest_lab
+@needs_machine
+def test_the_exit_status_is_the_runners(tmp_path: Path) -> None:
+    program = "import sys; from echoaudit.lab.machine import enter; enter(sys.argv[1:])"
+    for command, status in (("exit 3", 3), ("kill -9 $$", 137)):
+        done = subprocess.run([sys.executable, "-c", program, "sh", "-c", command], check=False)
+        assert done.returncode == status

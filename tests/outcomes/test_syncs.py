@@ -1,0 +1,282 @@
+"""The outcome ``syncs``: identifiers found wherever they travel, decoys left alone."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import random
+import time
+import uuid
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from visits_kit import START, YEAR, Page, cookie, record
+
+from echoaudit.outcomes import syncs
+from echoaudit.outcomes.identifiers import Identifier, is_random
+from echoaudit.outcomes.identifiers_decode import unfold
+from echoaudit.outcomes.identifiers_search import Index
+
+UID = "3f9c2a7be1d84f06"
+DATA = UID.encode()
+
+
+def found(folder, *pages):
+    table = syncs.derive(record(folder, *pages))
+    return {(row.source, row.target, row.encoding, row.place) for row in table.itertuples()}
+
+
+def page(url, account="fashion-1", number=1, value=UID, **more):
+    """A visit whose browser knows ``uid`` of tracker.test and asks for ``url``."""
+    one = Page(account, number, after=[cookie(".tracker.test", "uid", value)])
+    one.ask("https://cdn.tracker.test/pixel")
+    one.ask(url, **more)
+    return one
+
+
+ENCODED = {
+    "plain": UID,
+    "url": "%33" + UID[1:],
+    "base64": quote(base64.b64encode(DATA).decode(), safe=""),
+    "hex": DATA.hex(),
+    "md5": hashlib.md5(DATA).hexdigest(),
+    "sha1": hashlib.sha1(DATA).hexdigest().upper(),
+    "sha256": hashlib.sha256(DATA).hexdigest(),
+    "json": quote(json.dumps({"user": {"id": UID}})),
+    "jwt": ".".join(
+        base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+        for part in ({"alg": "none"}, {"sub": UID})
+    )
+    + ".sig",
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODED)
+def test_an_identifier_is_found_however_it_is_encoded(tmp_path, encoding):
+    one = page(f"https://partner.test/match?id={ENCODED[encoding]}&cb=1")
+    assert found(tmp_path / "r", one) == {("tracker.test", "partner.test", encoding, "url")}
+
+
+def test_base64_of_a_url_safe_value_is_told_from_the_standard_alphabet(tmp_path):
+    value = "user?>~~?>identifier-77"
+    form = base64.urlsafe_b64encode(value.encode()).decode()
+    one = page(f"https://partner.test/match?id={form}", value=quote(value))
+    assert found(tmp_path / "r", one) == {("tracker.test", "partner.test", "base64url", "url")}
+
+
+def test_bodies_headers_and_redirects_are_looked_at(tmp_path):
+    one = page("https://a.test/", body=json.dumps({"ids": [UID]}))
+    one.ask("https://b.test/", headers=[("X-User", UID), ("Cookie", f"copy={UID}")])
+    one.ask("https://tracker.test/go", chain="c")
+    one.ask(f"https://c.test/in?u={UID}", chain="c")
+    assert found(tmp_path / "r", one) == {
+        ("tracker.test", "a.test", "json", "body"),
+        ("tracker.test", "b.test", "plain", "header"),
+        ("tracker.test", "c.test", "plain", "redirect"),
+    }
+
+
+def test_a_row_says_which_cookie_who_caused_it_and_how_far_it_came(tmp_path):
+    one = page("https://cdn.tracker.test/go", chain="c", by="https://ads.test/tag.js")
+    one.ask("https://cdn.tracker.test/on", chain="c", by="https://ads.test/tag.js")
+    one.ask(f"https://x.partner.test/?u={UID}", chain="c", by="https://ads.test/tag.js")
+    row = syncs.derive(record(tmp_path / "r", one)).iloc[0]
+    assert (row["cookie"], row["initiator"], row["hops"]) == ("uid", "ads.test", 2)
+    assert row["identifier"] == hashlib.sha256(DATA).hexdigest()[:12]
+    assert row["first_time"] == pytest.approx(one.started + 0.3)
+
+
+def test_a_partys_own_hosts_are_no_other_party(tmp_path):
+    assert not found(tmp_path / "r", page(f"https://deep.sub.tracker.test/?u={UID}"))
+
+
+def test_public_suffixes_are_respected(tmp_path):
+    one = Page("fashion-1", after=[cookie("tracker.co.uk", "uid", UID)])
+    one.ask(f"https://other.co.uk/?u={UID}")
+    assert found(tmp_path / "r", one) == {("tracker.co.uk", "other.co.uk", "plain", "url")}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["1790000000", "1790000123456", "2026-09-21T13:33:20", "20260921133320", "CheckForPermission",
+     "aaaaaaaaaaaaaaaa", "10000000000000", "en-US", "short", "https://www.news.test/page",
+     "www.news.test", "true"],
+)  # fmt: skip
+def test_times_words_places_and_settings_identify_nobody(tmp_path, value):
+    one = page(f"https://partner.test/?v={quote(value, safe='')}", value=value)
+    assert not found(tmp_path / "r", one)
+
+
+def test_what_ends_with_the_browser_or_soon_after_is_a_session(tmp_path):
+    for number, lifetime in enumerate((None, 1800, 20 * 86_400)):
+        one = Page("fashion-1", after=[cookie("tracker.test", "sid", UID, lifetime)])
+        one.ask(f"https://partner.test/?s={UID}")
+        assert not found(tmp_path / str(number), one)
+
+
+def test_what_two_accounts_share_is_a_constant(tmp_path):
+    url = f"https://partner.test/?v={UID}"
+    assert not found(tmp_path / "r", page(url), page(url, account="vanilla-1"))
+
+
+def test_a_value_that_changes_with_every_visit_is_no_identifier(tmp_path):
+    pages = []
+    for number in (1, 2, 3, 4):
+        value = hashlib.sha256(str(number).encode()).hexdigest()
+        pages.append(page(f"https://partner.test/?v={value}", number=number, value=value))
+    assert not found(tmp_path / "r", *pages)
+
+
+def test_the_steady_part_of_a_changing_value_is_one(tmp_path):
+    pages = [
+        page(f"https://partner.test/?v={UID}", number=n, value=f"{UID}.{1_790_000_000 + n}")
+        for n in (1, 2, 3)
+    ]
+    assert found(tmp_path / "r", *pages) == {("tracker.test", "partner.test", "plain", "url")}
+
+
+def test_a_first_identifier_that_a_second_request_replaced_still_counts(tmp_path):
+    first, second = (hashlib.md5(text).hexdigest() for text in (b"1", b"2"))
+    one = Page("fashion-1", 1, after=[cookie("tracker.test", "uid", second)])
+    lasting = {"name": "uid", "domain": ".tracker.test", "_maxAge": str(YEAR)}
+    one.ask("https://tracker.test/a", set_cookies=[{**lasting, "value": first}])
+    one.ask(f"https://partner.test/?u={first}")
+    again = [page("https://cdn.tracker.test/", number=n, value=second) for n in (2, 3)]
+    assert found(tmp_path / "r", one, *again) == {("tracker.test", "partner.test", "plain", "url")}
+
+
+def test_a_cookie_that_the_browser_refused_is_none(tmp_path):
+    one = Page("fashion-1")
+    lasting = {"name": "uid", "value": UID, "domain": ".tracker.test", "_maxAge": str(YEAR)}
+    one.ask("https://tracker.test/a", set_cookies=[lasting], blocked=["uid"])
+    one.ask(f"https://partner.test/?u={UID}")
+    assert not found(tmp_path / "r", one)
+
+
+def test_who_was_given_an_identifier_does_not_become_its_owner(tmp_path):
+    one = Page(
+        "fashion-1",
+        after=[cookie("tracker.test", "uid", UID), cookie("partner.test", "their", UID)],
+    )
+    lasting = {"value": UID, "_maxAge": str(YEAR)}
+    one.ask("https://tracker.test/a", set_cookies=[{"name": "uid", **lasting}])
+    one.ask(f"https://partner.test/?u={UID}", set_cookies=[{"name": "their", **lasting}])
+    one.ask(f"https://third.test/?u={UID}")
+    assert {(s, t) for s, t, _, _ in found(tmp_path / "r", one)} == {
+        ("tracker.test", "partner.test"),
+        ("tracker.test", "third.test"),
+    }
+
+
+def test_part_of_a_longer_word_is_not_the_identifier(tmp_path):
+    assert not found(tmp_path / "r", page(f"https://partner.test/?u={UID}99&v=a{UID}"))
+
+
+def test_a_uuid_is_the_same_without_its_hyphens(tmp_path):
+    value = str(uuid.UUID(int=0x3F9C2A7BE1D84F0695B1C4D2E8A7F013))
+    one = page(f"https://partner.test/?u={value.replace('-', '').upper()}", value=value)
+    assert found(tmp_path / "r", one) == {("tracker.test", "partner.test", "plain", "url")}
+
+
+# --- whole worlds -----------------------------------------------------------------------------
+
+KINDS = {
+    "hex": lambda r: f"{r.getrandbits(128):032x}",
+    "digits": lambda r: str(r.randrange(10**18, 10**19)),
+    "uuid": lambda r: str(uuid.UUID(int=r.getrandbits(128))),
+    "base64": lambda r: base64.urlsafe_b64encode(r.randbytes(16)).decode().rstrip("="),
+}
+WAYS = {
+    "plain": lambda v: quote(v, safe=""),
+    "base64": lambda v: quote(base64.b64encode(v.encode()).decode(), safe=""),
+    "hex": lambda v: v.encode().hex(),
+    "md5": lambda v: hashlib.md5(v.encode()).hexdigest(),
+    "sha1": lambda v: hashlib.sha1(v.encode()).hexdigest(),
+    "sha256": lambda v: hashlib.sha256(v.encode()).hexdigest(),
+    "json": lambda v: quote(json.dumps({"id": v}), safe=""),
+}
+
+
+def world(seed, partners=41, downstream=247, accounts=("a-1", "a-2", "b-1"), rounds=3):
+    """Pages of a world with planted syncs and decoys, and the syncs that were planted."""
+    r = random.Random(seed)
+    names = [f"p{n}-{r.randrange(10**6)}.test" for n in range(partners + downstream)]
+    kinds = {name: r.choice(list(KINDS)) for name in names}
+    edges = [(name, "platform.test", r.choice(list(WAYS))) for name in names[:partners]]
+    edges += [(r.choice(names[:partners]), name, r.choice(list(WAYS))) for name in names[partners:]]
+    pages, planted = [], set()
+    for account in accounts:
+        uids = {name: KINDS[kinds[name]](r) for name in names}
+        planted |= {(account, source, target) for source, target, _ in edges}
+        for number in range(1, rounds + 1):
+            pages.append(_page(r, account, number, uids, edges))
+    return pages, planted
+
+
+def _page(r, account, number, uids, edges):
+    now = START + 1000 * number
+    one = Page(account, number)
+    for name, uid in uids.items():
+        session, clock = f"{r.getrandbits(64):016x}", str(int(now))
+        one.after += [
+            cookie(name, "uid", uid, now=now),
+            cookie(name, "session", session, None),
+            cookie(name, "rotating", f"{r.getrandbits(64):016x}", now=now),
+            cookie(name, "visited", clock, now=now),
+            cookie(name, "variant", "b7c1d9e2f4a60583", now=now),
+            cookie(name, "short", f"{r.getrandbits(64):016x}", 600, now=now),
+        ]
+    values = {(c["domain"], c["name"]): c["value"] for c in one.after}
+    for source, target, way in edges:
+        decoys = "&".join(
+            f"{name}={values[source, name]}"
+            for name in ("session", "rotating", "visited", "variant", "short")
+        )
+        one.ask(f"https://x.{source}/pixel", chain=source + target)
+        one.ask(
+            f"https://in.{target}/match?{decoys}&cb={r.getrandbits(64):016x}"
+            f"&id={WAYS[way](uids[source])}",
+            chain=source + target,
+        )
+    return one
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_planted_syncs_are_found_all_and_only_among_decoys(tmp_path, seed):
+    pages, planted = world(seed)
+    table = syncs.derive(record(tmp_path / "r", *pages))
+    assert {(row.account, row.source, row.target) for row in table.itertuples()} == planted
+
+
+def test_an_exchange_is_searched_in_a_fraction_of_a_millisecond():
+    r = random.Random(1)
+    known = [Identifier(f"s{n}.test", "uid", KINDS["hex"](r)) for n in range(500)]
+    index = Index(known)
+    urls = [
+        f"https://t.test/a/b?x={r.getrandbits(64):x}&y={r.getrandbits(128):032x}&id={one.value}"
+        for one in known
+    ]
+    begun = time.process_time()
+    hits = [index.search(url) for url in urls]
+    assert all(len(hit) == 1 for hit in hits)
+    assert (time.process_time() - begun) / len(urls) < 0.001
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=300))
+def test_any_text_unfolds_and_is_searched_without_error(text):
+    assert next(unfold(text))[0] == text
+    assert Index([Identifier("a.test", "uid", UID)]).search(text + f" {UID} ")
+    is_random(text, START)
+
+
+@pytest.mark.parametrize(
+    "entries", [None, "x", [1, None, {}, {"request": 5}, {"request": {"url": "http://["}}]]
+)
+def test_a_har_of_odd_shape_has_no_syncs(tmp_path, entries):
+    one = page("https://a.test/")
+    one.requests = entries
+    assert not found(tmp_path / "r", one)

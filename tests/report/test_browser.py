@@ -1,0 +1,88 @@
+"""The page as a browser sees it."""
+
+import json
+
+import pytest
+from simulate import simulate
+
+from echoaudit.inference import conclude_all
+from echoaudit.report import render
+from echoaudit.study.models import Claim
+
+WIDTHS = (390, 820, 1280)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    service = webdriver.ChromeService("/usr/bin/chromedriver")
+    driver = webdriver.Chrome(options=options, service=service)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    claim = Claim(claim="fashion-above-vanilla", treated="fashion", control="vanilla")
+    info, tables, provenance = simulate([claim], lifts={"fashion": 1.9})
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(render(info, tables, conclude_all([claim], tables), provenance))
+    return path
+
+
+@pytest.mark.web
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_request_no_message_no_sideways_scrolling(browser, page, width):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    )
+    browser.get(page.as_uri())
+    assert browser.get_log("browser") == []
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    sent = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    urls = {p["request"]["url"] for p in sent if not p["request"]["url"].startswith("chrome")}
+    assert urls <= {page.as_uri()}
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.web
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_is_readable_in_light_and_dark(browser, page, scheme):
+    """Contrast of ordinary text against its background, WCAG 2.2 level AA."""
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
+    )
+    browser.get(page.as_uri())
+    worst = browser.execute_script(CONTRAST)
+    assert worst[0] >= 4.5, worst
+
+
+CONTRAST = """
+const parse = c => c.match(/[\\d.]+/g).map(Number);
+const over = (f, b) => { const a = f[3] === undefined ? 1 : f[3];
+  return [0, 1, 2].map(i => f[i] * a + b[i] * (1 - a)); };
+const light = c => { const [r, g, b] = c.map(v => v / 255)
+  .map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+  return .2126 * r + .7152 * g + .0722 * b; };
+const behind = e => { const chain = [];
+  for (let n = e; n; n = n.parentElement) chain.unshift(parse(getComputedStyle(n).backgroundColor));
+  return chain.reduce((b, f) => over(f, b), [255, 255, 255]); };
+let worst = [99, ''];
+for (const e of document.querySelectorAll('body *')) {
+  if (![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())) continue;
+  if (!e.checkVisibility() || e.tagName === 'title') continue;
+  const style = getComputedStyle(e), svg = e.tagName === 'text';
+  const back = behind(e), fore = over(parse(svg ? style.fill : style.color), back);
+  const [a, b] = [light(fore), light(back)].sort((x, y) => y - x);
+  const ratio = (a + .05) / (b + .05);
+  if (ratio < worst[0]) worst = [ratio, e.tagName + ' ' + e.textContent.slice(0, 60)];
+}
+return worst;
+"""

@@ -1,0 +1,237 @@
+"""The page is one harmless, complete, readable file, whatever a recording contains."""
+
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+from simulate import simulate
+
+from echoaudit.inference import conclude_all
+from echoaudit.report import render, warnings
+from echoaudit.study.models import Claim
+
+CLAIM = Claim(claim="fashion-above-vanilla", treated="fashion", control="vanilla")
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+HOSTILE = (
+    '<script>alert("x")</script>',
+    "\"><img src=x onerror='alert(1)'>",
+    "javascript:alert(1)",
+    "'; background: url(https://evil.example/x); '",
+    "</svg></style></title><h1>injected</h1>",
+    "{{ 7 * 7 }}{% include 'x' %}",
+    "safe\u202efdp.exe\u2066\u200f",
+    "null\x00bell\x07escape\x1b[31m",
+    "lone \ud800 surrogate",
+    "&lt;already&amp;escaped&gt;",
+)
+
+
+def page(claims=(CLAIM,), change=None, **design):
+    info, tables, provenance = simulate(claims, **design)
+    conclusions = conclude_all(claims, tables)
+    if change:
+        info, tables = change(info, tables)
+    return render(info, tables, conclusions, provenance)
+
+
+class Reader(HTMLParser):
+    """Elements in order with their attributes and text; fails on elements left open."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.elements, self.texts = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.texts.append(data)
+
+    def all(self, *tags):
+        return [attributes for tag, attributes in self.elements if tag in tags]
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return page(lifts={"fashion": 1.9})
+
+
+def test_sections_come_in_the_order_a_reader_asks(paper):
+    reader = Reader(paper)
+    assert [a["id"] for a in reader.all("section")] == [
+        "verdicts", "coverage", "bids", "checks", "speech", "endpoints", "syncs", "method",
+        "limits", "versions",
+    ]  # fmt: skip
+    assert {a["href"][1:] for a in reader.all("a") if a["href"] != "#verdicts"} | {"verdicts"} == {
+        a["id"] for a in reader.all("section")
+    }
+
+
+def test_the_verdict_carries_all_that_it_rests_on(paper):
+    text = Reader(paper).text
+    assert "supported claim fashion-above-vanilla" in text
+    for words in ("95 % interval", "smallest possible p", "detectable", "3 + 6"):
+        assert words in text
+    assert "label permutation" in text and "fashion compared with vanilla" in text
+
+
+def test_nothing_runs_and_nothing_is_fetched(paper):
+    reader = Reader(paper)
+    tags = {tag for tag, _ in reader.elements}
+    assert not tags & {"script", "link", "img", "iframe", "object", "form", "image", "use"}
+    policy = next(a["content"] for a in reader.all("meta") if "http-equiv" in a)
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; img-src data:")
+    for _, attributes in reader.elements:
+        assert not [name for name in attributes if name.startswith("on") or name == "style"]
+        assert all(attributes[n].startswith("#") for n in ("href", "src") if n in attributes)
+    style = re.search(r"<style>(.*?)</style>", paper, re.S)[1]
+    assert "url(" not in style and "@import" not in style
+
+
+def test_the_page_is_usable_without_eyes(paper):
+    reader = Reader(paper)
+    ids = [a["id"] for _, a in reader.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert {a["aria-labelledby"] for _, a in reader.elements if "aria-labelledby" in a} <= set(ids)
+    assert all(a.get("aria-label") for a in reader.all("svg") if a.get("role") == "img")
+    assert all("scope" in a for a in reader.all("th"))
+    assert len(reader.all("caption")) == len(reader.all("table"))
+    assert len(reader.all("main")) == len(reader.all("h1")) == 1
+    levels = [int(tag[1]) for tag, _ in reader.elements if re.fullmatch("h[1-6]", tag)]
+    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+
+
+def test_every_figure_has_a_finding_a_description_and_its_data(paper):
+    figures = re.findall(r"<figure.*?</figure>", paper, re.S)
+    assert len(figures) == 5
+    for figure in figures:
+        reader = Reader(figure)
+        assert len(reader.all("h3")) == len(reader.all("figcaption")) == 1
+        assert len(reader.all("details")) == len(reader.all("table")) == 1
+
+
+def test_equal_findings_give_equal_bytes(paper):
+    assert page(lifts={"fashion": 1.9}) == paper
+
+
+def test_row_order_of_tables_does_not_show(paper):
+    def shuffle(info, tables):
+        return info, {n: t.sample(frac=1, random_state=1) for n, t in tables.items()}
+
+    assert page(lifts={"fashion": 1.9}, change=shuffle) == paper
+
+
+def test_many_personas_stay_below_two_megabytes():
+    personas = {f"persona-{i}": 3 for i in range(9)} | {"vanilla": 6}
+    claims = [
+        Claim(claim=f"c-{p}", treated=p, control="vanilla") for p in personas if p != "vanilla"
+    ]
+    text = page(claims, personas=personas)
+    assert len(text.encode()) < 2_000_000
+    assert "9 claims" in Reader(text).text
+
+
+def test_silent_echos_are_said_aloud():
+    info, tables, provenance = simulate([CLAIM], answered=False)
+    conclusions = conclude_all([CLAIM], tables)
+    (warning,) = warnings(tables, conclusions)
+    assert warning.startswith("The Echos of fashion never woke")
+    text = Reader(render(info, tables, conclusions, provenance)).text
+    assert "never woke" in text and "insufficient" in text
+    assert text.index("never woke") < text.index("insufficient")
+
+
+def test_lost_packets_and_nameless_traffic_are_said_aloud():
+    _, tables, _ = simulate([CLAIM])
+    captures = tables["captures"].assign(dropped=3, named_bytes=10)
+    found = warnings({**tables, "captures": captures}, conclude_all([CLAIM], tables))
+    assert [w.split(":")[0] for w in found] == ["Packets were lost", "Most traffic is nameless"]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_text_in_every_field_is_shown_as_text(hostile):
+    def poison(info, tables):
+        return _poisoned(info, hostile), {n: _poisoned_table(t, hostile) for n, t in tables.items()}
+
+    clean, text = Reader(page()), page(change=poison)
+    reader = Reader(text)
+    assert {t for t, _ in reader.elements} <= {t for t, _ in clean.elements}
+    assert {n for _, a in reader.elements for n in a} <= {n for _, a in clean.elements for n in a}
+    assert all(a["href"].startswith("#") for a in reader.all("a"))
+    assert "49" not in re.findall(r"\b49\b", text) or "7 * 7" not in text
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]", text)
+    text.encode()
+    visible = hostile.split("\u202e")[0].split("\x00")[0].split(" \ud800")[0]
+    assert visible in reader.text
+
+
+def test_endless_text_is_cut_and_says_so():
+    def poison(info, tables):
+        return info, {n: _poisoned_table(t, "A" * 1_000_000) for n, t in tables.items()}
+
+    text = page(change=poison)
+    assert len(text) < 2_000_000
+    assert "(1,000,000 characters)" in text
+
+
+def test_untrusted_names_of_personas_reach_no_attribute_as_markup():
+    hostile = '"><svg/onload=alert(1)>'
+
+    def poison(info, tables):
+        return info, {
+            n: t.assign(persona=t["persona"].astype(str).replace("vanilla", hostile))
+            if "persona" in t
+            else t
+            for n, t in tables.items()
+        }
+
+    reader = Reader(page(change=poison))
+    assert not [a for _, a in reader.elements if "onload" in a]
+
+
+def test_a_study_of_another_form_is_one_clear_line():
+    from echoaudit.errors import BadInput
+
+    def break_it(info, tables):
+        return {**info, "study": {"personas": [{"persona": 7}]}}, tables
+
+    with pytest.raises(BadInput, match=r"study\.json: personas\.0\.persona"):
+        page(change=break_it)
+
+
+def _poisoned(value, hostile):
+    """Every string value replaced, keys left."""
+    if isinstance(value, dict):
+        return {k: _poisoned(v, hostile) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_poisoned(v, hostile) for v in value]
+    return hostile if isinstance(value, str) else value
+
+
+KEPT = {"account", "persona", "phase", "state", "kind", "purpose", "party", "status"}
+"""Columns whose values the code decides by; the others are free text."""
+
+
+def _poisoned_table(table, hostile):
+    free = [c for c in table.columns if c not in KEPT and not _numeric(table[c])]
+    return table.assign(**dict.fromkeys(free, hostile))
+
+
+def _numeric(column):
+    return pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
