@@ -44,7 +44,9 @@ def test_the_table_names_every_room() -> None:
     assert rooms == set(TABLE)
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))
+@pytest.mark.parametrize(
+    "path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE))
+)
 def test_a_room_imports_only_what_it_may(path: Path) -> None:
     room = room_of(path)
     if room in {"__init__", "__main__"}:

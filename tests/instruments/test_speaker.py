@@ -33,6 +33,7 @@ def test_espeak_is_resampled_to_16_khz():
 
 def test_text_is_never_an_option_nor_a_control_sequence():
     assert len(voices.synthesise("-lv open it", SpeakerSettings())) > RATE / 2
+    assert voices.sayable("Alexa open  it") == "Alexa, open it"
     assert voices.sayable("Alexa,\n stop\x1b[2J") == "Alexa, stop [2J"
 
 

@@ -166,13 +166,15 @@ def chromium(cloud: RunningCloud, profile: Path) -> Iterator[Any]:
 def sign_in(driver: Any, cloud: RunningCloud, shop: str, account: str) -> None:
     """Sign the browser in through the genuine form."""
     from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.expected_conditions import presence_of_element_located
+    from selenium.webdriver.support.wait import WebDriverWait
 
     driver.get(f"https://{shop}/ap/signin")
     secret = cloud.accounts[account]
     driver.find_element(By.CSS_SELECTOR, "input[name=email]").send_keys(secret.username)
     driver.find_element(By.CSS_SELECTOR, "input[name=password]").send_keys(secret.password)
     driver.find_element(By.CSS_SELECTOR, "[type=submit]").click()
-    assert driver.find_element(By.ID, "greeting")
+    WebDriverWait(driver, 20).until(presence_of_element_located((By.ID, "greeting")))
 
 
 WAIT_FOR_ADS = """

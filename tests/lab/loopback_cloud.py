@@ -6,6 +6,8 @@ import asyncio
 import json
 import socket
 import threading
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,7 +47,15 @@ class LoopbackCloud:
         self._end = asyncio.Event()
         self._thread = threading.Thread(target=self._serve, args=(config,), daemon=True)
         self._thread.start()
+        self._wait()
         return self
+
+    def _wait(self) -> None:
+        host, port = self.host.split(":")
+        while True:
+            with suppress(ConnectionRefusedError), socket.create_connection((host, int(port))):
+                return
+            time.sleep(0.01)
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._end.set)

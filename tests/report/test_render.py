@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -19,7 +20,7 @@ HOSTILE = (
     "javascript:alert(1)",
     "'; background: url(https://evil.example/x); '",
     "</svg></style></title><h1>injected</h1>",
-    "{{ 7 * 7 }}{% include 'x' %}",
+    "{{ 7 * 191 }}{% include 'x' %}",
     "safe\u202efdp.exe\u2066\u200f",
     "null\x00bell\x07escape\x1b[31m",
     "lone \ud800 surrogate",
@@ -114,7 +115,7 @@ def test_the_page_is_usable_without_eyes(paper):
     assert len(reader.all("caption")) == len(reader.all("table"))
     assert len(reader.all("main")) == len(reader.all("h1")) == 1
     levels = [int(tag[1]) for tag, _ in reader.elements if re.fullmatch("h[1-6]", tag)]
-    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b - a <= 1 for a, b in pairwise(levels))
 
 
 def test_every_figure_has_a_finding_a_description_and_its_data(paper):
@@ -167,14 +168,16 @@ def test_lost_packets_and_nameless_traffic_are_said_aloud():
 @pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_text_in_every_field_is_shown_as_text(hostile):
     def poison(info, tables):
-        return _poisoned(info, hostile), {n: _poisoned_table(t, hostile) for n, t in tables.items()}
+        # Tables hold Unicode only; a recording's JSON can also hold unpaired surrogates.
+        text = hostile.replace("\ud800", "\ufffd")
+        return _poisoned(info, hostile), {n: _poisoned_table(t, text) for n, t in tables.items()}
 
     clean, text = Reader(page()), page(change=poison)
     reader = Reader(text)
     assert {t for t, _ in reader.elements} <= {t for t, _ in clean.elements}
     assert {n for _, a in reader.elements for n in a} <= {n for _, a in clean.elements for n in a}
     assert all(a["href"].startswith("#") for a in reader.all("a"))
-    assert "49" not in re.findall(r"\b49\b", text) or "7 * 7" not in text
+    assert "1337" not in text
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]", text)
     text.encode()
     visible = hostile.split("\u202e")[0].split("\x00")[0].split(" \ud800")[0]
@@ -183,7 +186,10 @@ def test_hostile_text_in_every_field_is_shown_as_text(hostile):
 
 def test_endless_text_is_cut_and_says_so():
     def poison(info, tables):
-        return info, {n: _poisoned_table(t, "A" * 1_000_000) for n, t in tables.items()}
+        return info, {
+            n: pd.concat([_poisoned_table(t.head(1), "A" * 1_000_000), t.iloc[1:]])
+            for n, t in tables.items()
+        }
 
     text = page(change=poison)
     assert len(text) < 2_000_000

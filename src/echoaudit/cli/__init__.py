@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -81,7 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except EchoauditError as error:
         _fail(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _fail("stopped; the same command resumes", ExitCode.INTERRUPTED)
+        click.echo("echoaudit: stopped at once; the same command resumes", err=True)
+        # Steps may still be under way in threads that would keep a normal exit waiting.
+        os._exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(ExitCode.OK)
@@ -95,6 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _fail(message: str, code: ExitCode) -> NoReturn:
     click.secho(
-        f"echoaudit: {' '.join(message.split())}", err=True, fg="red" if sys.stderr.isatty() else None
+        f"echoaudit: {' '.join(message.split())}",
+        err=True,
+        fg="red" if sys.stderr.isatty() else None,
     )
     sys.exit(code)

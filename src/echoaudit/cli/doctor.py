@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EXTRAS = {
     "voice": ("pyaudio", "gtts", "soundfile", "moonshine_voice"),
-    "gateway": ("mitmproxy", "cryptography"),
+    "gateway": ("mitmproxy",),
     "web": ("selenium", "websocket"),
 }
 LAB_EXTRA = ("hypercorn", "starlette", "httpx", "pymicro_wakeword", "pocketsphinx")

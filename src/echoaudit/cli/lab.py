@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,7 @@ from echoaudit.errors import BadInput, ExitCode
 
 if TYPE_CHECKING:
     from echoaudit.findings import Findings
+    from echoaudit.inference import Conclusion
     from echoaudit.lab.score import EffectScore, Score
     from echoaudit.recording import Recording
 
@@ -79,37 +81,41 @@ def _scores(
         for record in [step.json("visit.json")]
     ]
     bids = list(read_log(state, "bids"))
-    tables = {name: table.to_dict("records") for name, table in found.tables.items()}
-    contacted = [r for r in tables["endpoints"] if r["party"] != "local" and r["flows"] > 0]
+    rows = partial(_rows, found)
+    contacted = [row for row in rows("endpoints") if row["contacted"]]
     windows = [(id_, account, first, last) for id_, account, _, first, last in visits]
     scores = [
         rules.score_endpoints(contacted, read_contacts(state), sessions),
-        rules.score_syncs(tables["syncs"], rules.within(read_log(state, "syncs"), windows)),
-        rules.score_bids(tables["bids"], bids, windows),
+        rules.score_syncs(rows("syncs"), rules.within(read_log(state, "syncs"), windows)),
+        rules.score_bids(rows("bids"), bids, windows),
     ]
     phases = [(account, phase, first, last) for _, account, phase, first, last in visits]
     effects = [
-        rules.EffectScore(
-            claim=conclusion.claim,
-            planted=rules.planted_effect(
-                bids, phases, conclusion.treated.persona, conclusion.control.persona
-            ),
-            effect=conclusion.effect and conclusion.effect.ratio,
-            low=conclusion.effect and conclusion.effect.low,
-            high=conclusion.effect and conclusion.effect.high,
-        )
-        for conclusion in found.conclusions
-        if conclusion.outcome == "bids" and conclusion.measure == "value"
+        _effect(c, rules.planted_effect(bids, phases, c.treated.persona, c.control.persona))
+        for c in found.conclusions
+        if c.outcome == "bids" and c.measure == "value"
     ]
     return scores, effects
+
+
+def _rows(found: Findings, name: str) -> list[dict[str, Any]]:
+    table = found.tables[name].to_dict("records")
+    return [{str(key): value for key, value in row.items()} for row in table]
+
+
+def _effect(conclusion: Conclusion, planted: float) -> EffectScore:
+    from echoaudit.lab.score import EffectScore
+
+    effect = conclusion.effect
+    if effect is None:
+        return EffectScore(conclusion.claim, planted, None, None, None)
+    return EffectScore(conclusion.claim, planted, effect.ratio, effect.low, effect.high)
 
 
 def _lines(scores: list[Score], effects: list[EffectScore]) -> Iterator[str]:
     yield f"{'outcome':<10} {'found':>6} {'planted':>8} {'precision':>10} {'recall':>7}"
     for s in scores:
-        yield (
-            f"{s.outcome:<10} {s.found:>6} {s.planted:>8} {s.precision:>10.3f} {s.recall:>7.3f}"
-        )
+        yield (f"{s.outcome:<10} {s.found:>6} {s.planted:>8} {s.precision:>10.3f} {s.recall:>7.3f}")
     for s in scores:
         for name, rows in (("invented", s.wrong), ("missed", s.missed)):
             for row in rows[:SHOWN]:

@@ -83,7 +83,9 @@ def show_verdicts(as_json: bool, found: Findings, folder: Path, report: Path | N
         "recording": str(folder),
         "report": str(report) if report else None,
     }
-    lines = [f"{conclusion.state.upper()}: {conclusion.sentence}" for conclusion in found.conclusions]
+    lines = [
+        f"{conclusion.state.upper()}: {conclusion.sentence}" for conclusion in found.conclusions
+    ]
     lines += [f"NOTE: {warning}" for warning in found.warnings]
     if report:
         lines.append(f"report:    {report}")

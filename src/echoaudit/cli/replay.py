@@ -13,9 +13,7 @@ from echoaudit.errors import ExitCode
 @click.command("replay", short_help="Compute findings and report again.")
 @options.recording
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when the findings differ.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="The report's file."
-)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The report's file.")
 @options.as_json
 def command(folder: Path, check: bool, output: Path | None, as_json: bool) -> int:
     """Compute the findings and the report of RECORDING again.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-from contextlib import ExitStack
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,12 +65,30 @@ def command(
     if dry_run:
         options.show(as_json, steps.to_json(), describe(steps))
         return ExitCode.OK
+    job = Job(study, written, config, steps, folder, private)
     if written.lab is None:
-        return _record(study, written, config, steps, folder, private, as_json)
-    if not lab.inside():
+        _record(job, health=lambda: None)
+    elif lab.inside():
+        with lab.boot(study, written, private / "lab") as health:
+            _record(job, health)
+    else:
         lab.enter(_same_command(folder))
-    with lab.boot(study, written, private / "lab"):
-        return _record(study, written, config, steps, folder, private, as_json)
+    return _conclude(job, as_json)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: what was asked for, and where it goes."""
+
+    study: LoadedStudy
+    written: Config
+    """The configuration as the user wrote it."""
+    config: Config
+    """The same with what the place itself brings, such as the lab's interfaces."""
+    plan: Plan
+    folder: Path
+    private: Path
+    """Folder for what must never be in a recording: profiles, sockets, the lab's state."""
 
 
 def _same_command(folder: Path) -> list[str]:
@@ -125,50 +144,45 @@ def _portable(config: Config) -> dict[str, Any]:
     return plain
 
 
-def _record(
-    study: LoadedStudy,
-    written: Config,
-    config: Config,
-    steps: Plan,
-    folder: Path,
-    private: Path,
-    as_json: bool,
-) -> int:
+def _recording(job: Job) -> Recording:
     from echoaudit.recording import Recording
-    from echoaudit.runner import Rooms, Runner, progress_for
     from echoaudit.runner.tools import tools
 
-    if (folder / "recording.json").exists():
-        recording = Recording.resume(folder)
-        if not recording.sealed and not _same_run(recording, study, written):
-            raise BadInput(
-                "holds the recording of another study or configuration; name another folder "
-                "with --into, or repeat the command it was begun with",
-                file=folder,
-            )
-    else:
-        recording = Recording.create(
-            folder,
-            study_files=study.files,
-            study_hash=study.hash,
-            study=study.to_json(),
-            config=_portable(written),
-            plan=steps.to_json(),
+    if not (job.folder / "recording.json").exists():
+        return Recording.create(
+            job.folder,
+            study_files=job.study.files,
+            study_hash=job.study.hash,
+            study=job.study.to_json(),
+            config=_portable(job.written),
+            plan=job.plan.to_json(),
             tools=tools(),
         )
-    done = len(recording.finished)
-    total = sum(len(track.steps) for wave in steps.waves for track in wave.tracks)
-    profiles = config.folders.profiles or private / "profiles"
-    with ExitStack() as stack:
-        stack.callback(recording.close)
-        if not recording.sealed:
-            progress = stack.enter_context(progress_for(total, done))
-            progress.note(f"recording {folder}, {total} steps, {done} done")
-            runner = Runner(config, steps, recording, Rooms(profiles, private / "state"), progress)
+    recording = Recording.resume(job.folder)
+    if not _same_run(recording, job.study, job.written):
+        recording.close()
+        raise BadInput(
+            "holds the recording of another study or configuration; allowed: a new folder, or "
+            "the very command it was begun with; example: --into recordings/again",
+            file=job.folder,
+        )
+    return recording
+
+
+def _record(job: Job, health: Callable[[], None]) -> None:
+    from echoaudit.runner import Rooms, Runner, progress_for
+
+    rooms = Rooms(job.config.folders.profiles or job.private / "profiles", job.private / "state")
+    with _recording(job) as recording:
+        if recording.sealed:
+            return
+        done, total = len(recording.finished), len(job.plan.steps)
+        with progress_for(total, done) as progress:
+            progress.note(f"recording {job.folder}, {total} steps, {done} done")
+            runner = Runner(job.config, job.plan, recording, rooms, progress, health)
             _stop_on_signal(runner)
             runner.run()
-            recording.seal()
-    return _conclude(folder, config, as_json)
+        recording.seal()
 
 
 def _stop_on_signal(runner: Runner) -> None:
@@ -184,12 +198,12 @@ def _stop_on_signal(runner: Runner) -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
-def _conclude(folder: Path, config: Config, as_json: bool) -> int:
+def _conclude(job: Job, as_json: bool) -> int:
     from echoaudit import findings
     from echoaudit.recording import Recording
 
-    recording = Recording.open(folder)
-    report = config.folders.reports / f"{folder.name}.html"
+    recording = Recording.open(job.folder)
+    report = job.config.folders.reports / f"{job.folder.name}.html"
     found = findings.replay(recording, report)
-    options.show_verdicts(as_json, found, folder, report)
+    options.show_verdicts(as_json, found, job.folder, report)
     return ExitCode.OK

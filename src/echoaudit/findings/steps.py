@@ -9,6 +9,7 @@ import pandas as pd
 
 from echoaudit.errors import BadInput
 from echoaudit.outcomes.schema import Column, Schema
+from echoaudit.outcomes.visits import number, plain
 
 if TYPE_CHECKING:
     from echoaudit.recording import Recording, StepEvidence
@@ -69,10 +70,10 @@ def _outcome(step: StepEvidence | None) -> dict[str, Any]:
         return {**outcome, "state": "missing"}
     record = _object(step, "session.json") | _object(step, "visit.json")
     return {
-        "state": record.get("state") or "complete",
-        "reason": record.get("reason"),
-        "started": record.get("started"),
-        "ended": record.get("ended"),
+        "state": plain(record.get("state")) or "complete",
+        "reason": plain(record.get("reason")),
+        "started": number(record.get("started")),
+        "ended": number(record.get("ended")),
     }
 
 

@@ -20,6 +20,10 @@ NO_BID_STATES = frozenset({"no-bid"})
 """States in which a bidder answered that it offers nothing: a zero, unlike a failure."""
 MIN_OBSERVATIONS = 5
 """An account with fewer observations in a phase is left out of that phase, and counted."""
+CELL = ["site", "slot", "bidder", "round"]
+"""What is alike for all accounts: values are compared within cells only."""
+SLOT = ["site", "slot", "round"]
+"""The cell of the highest bid, which may be any bidder's."""
 DECIMALS = 9
 """Levels are rounded so that no machine's arithmetic shows."""
 
@@ -76,36 +80,26 @@ def observations(bids: pd.DataFrame, measure: Measure) -> pd.DataFrame:
     answered = is_bid | bids["state"].isin(NO_BID_STATES).to_numpy(dtype=bool)
     priced = is_bid & (np.nan_to_num(prices) > 0)
     if measure == "rate":
-        return _frame(bids[answered], is_bid[answered].astype(float))
+        return _frame(bids[answered], is_bid[answered].astype(float), CELL)
     if measure == "value-per-opportunity":
         known = answered & (priced | ~is_bid)
-        return _frame(bids[known], np.where(is_bid, prices, 0.0)[known])
-    rows = _frame(bids[priced], np.log(prices[priced]))
-    return rows if measure == "value" else _highest(rows)
+        return _frame(bids[known], np.where(is_bid, prices, 0.0)[known], CELL)
+    if measure == "value":
+        return _frame(bids[priced], np.log(prices[priced]), CELL)
+    slots = _frame(bids[priced], np.log(prices[priced]), SLOT)
+    return slots.groupby(["account", "phase", "round", "cell"], as_index=False, sort=True).max()
 
 
-def _frame(rows: pd.DataFrame, values: Floats) -> pd.DataFrame:
-    keys = rows[["site", "slot", "bidder", "round"]].astype("string").fillna("")
+def _frame(rows: pd.DataFrame, values: Floats, cell: list[str]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "account": rows["account"].astype(str).to_numpy(),
             "phase": rows["phase"].astype(str).to_numpy(),
             "round": rows["round"].to_numpy(),
-            "cell": pd.MultiIndex.from_frame(keys).to_flat_index(),
+            "cell": rows.groupby(cell, dropna=False, sort=True).ngroup().to_numpy(),
             "value": values,
         }
     )
-
-
-def _highest(rows: pd.DataFrame) -> pd.DataFrame:
-    """The highest value of each account and auction slot; the cell no longer names a bidder."""
-    rows = rows.assign(cell=rows["cell"].map(_without_bidder))
-    return rows.groupby(["account", "phase", "round", "cell"], as_index=False, sort=True).max()
-
-
-def _without_bidder(cell: tuple[str, str, str, str]) -> tuple[str, str, str]:
-    site, slot, _, round_ = cell
-    return site, slot, round_
 
 
 def account_levels(rows: pd.DataFrame, accounts: list[str], *, logs: bool) -> tuple[Floats, Ints]:

@@ -55,8 +55,9 @@ class Air:
     """A sound server with one room per account; a context manager.
 
     ``folder`` holds its socket, settings and log and must be visible to every process that
-    speaks or hears. ``noise`` is the standard deviation of white noise in each room, at
-    the Echo's ear and at the microphone, as a fraction of full scale. ``Unavailable`` when PulseAudio is missing or does not start.
+    speaks or hears. ``noise`` is the standard deviation of white noise in each room, at the
+    Echo's ear and at the microphone, as a fraction of full scale. ``Unavailable`` when
+    PulseAudio is missing or does not start.
     """
 
     def __init__(self, accounts: Sequence[str], folder: Path, noise: float = 0.0) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,11 +45,11 @@ def overlay(study: LoadedStudy, config: Config, state: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def boot(study: LoadedStudy, config: Config, state: Path) -> Iterator[None]:
+def boot(study: LoadedStudy, config: Config, state: Path) -> Iterator[Callable[[], None]]:
     """Run the lab for a study while the context is open; call it on the lab's own machine.
 
     What the world must remember over a kill (profiles, cookies, accounts, the truth) is kept in
-    ``state``.
+    ``state``. Yields a function that raises ``Unavailable`` when a part of the world has died.
 
     Raises:
         Unavailable: a program is missing, or a part of the lab does not start.
@@ -70,7 +70,7 @@ def boot(study: LoadedStudy, config: Config, state: Path) -> Iterator[None]:
             echo_command=lambda account: _echo_command(account, world, config, state),
         )
         with machine:
-            yield
+            yield machine.require_alive
 
 
 def check(config: Config) -> list[Found]:
@@ -103,7 +103,7 @@ def check(config: Config) -> list[Found]:
 
 def _settings(config: Config) -> LabSettings:
     if config.lab is None:
-        raise Unavailable(f"configuration {config.config} has no lab", fix="add lab: {world: paper}")
+        raise Unavailable(f"{config.config} has no lab", fix="add lab: {world: paper}")
     return config.lab
 
 

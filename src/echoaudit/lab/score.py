@@ -120,9 +120,7 @@ def score_syncs(found: Iterable[Row], log: Iterable[Row]) -> Score:
     )
 
 
-def within(
-    log: Iterable[Row], windows: Sequence[tuple[str, str, float, float]]
-) -> Iterator[Row]:
+def within(log: Iterable[Row], windows: Sequence[tuple[str, str, float, float]]) -> Iterator[Row]:
     """The log's rows that fall into a finished visit of their account.
 
     What a killed visit caused is in the world's logs too, but was never to be found.

@@ -32,7 +32,10 @@ CLOCK_BEFORE, CLOCK_AFTER = 1100 * 86_400.0, 800 * 86_400.0
 _CONSENT = re.compile(r"consent|gdpr|usprivacy|ccpa|gpp|optanon|tcf", re.IGNORECASE)
 _PARTS = re.compile(r"[^A-Za-z0-9_\-+/]+")
 _WORDS = re.compile(r"(?:[A-Z]?[a-z]{2,}|[A-Z]{2,})(?:[-_. /+]?(?:[A-Z]?[a-z]{2,}|[A-Z]{2,}))*")
-_DATE = re.compile(r"(?:19|20)\d\d-?[01]\d-?[0-3]\d(?:[T_ -]?\d\d[:-]?\d\d(?:[:-]?\d\d)?.*)?")
+_DATE = re.compile(
+    r"(?:19|20)\d\d-[01]\d-[0-3]\d(?:[T_ ][\d:.,Z+-]*)?"
+    r"|(?:19|20)\d\d[01]\d[0-3]\d(?:[T_]?[0-2]\d(?:[0-5]\d){1,2}(?:\d{3})?Z?)?"
+)
 _PLACE = re.compile(r"(?:https?:)?//.*|(?:[a-z0-9-]+\.)+[a-z]{2,}(?:[:/].*)?", re.IGNORECASE)
 _CLOCKS = {10: 1.0, 13: 1e3, 16: 1e6}
 """Digits of a time since 1970, and its unit's parts of a second."""

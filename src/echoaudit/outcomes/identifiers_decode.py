@@ -17,6 +17,7 @@ LENGTH = 64 * 1024
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
 _HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-f]{2}){8,}(?![0-9A-Za-z])", re.IGNORECASE)
 _JWT = re.compile(r"eyJ[\w-]+\.(eyJ[\w-]+)\.[\w-]*")
+_JSON = re.compile(r'[{\[]\s*(?:"|[{\[]\s*")')
 _RANK = {"plain": 0, "url": 1, "json": 2, "hex": 3, "base64": 4, "base64url": 4, "jwt": 5}
 
 
@@ -76,4 +77,4 @@ def readable(data: bytes) -> str | None:
 
 
 def _is_json(text: str) -> bool:
-    return text.lstrip()[:1] in ("{", "[")
+    return _JSON.search(text) is not None

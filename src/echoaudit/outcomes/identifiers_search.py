@@ -19,7 +19,7 @@ from echoaudit.outcomes.identifiers import Identifier
 from echoaudit.outcomes.identifiers_decode import unfold
 
 KEY = 8
-_STARTS = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9_\-+/]|(?<=%[0-9A-Fa-f]{2})[A-Za-z0-9_\-+/]")
+_STARTS = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9_\-+/]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,10 +134,17 @@ def number(value: Any) -> float | None:
 
 @cache
 def site_of(host: str) -> str:
-    """Registrable domain of a host by the public suffix list; the host itself where it has none."""
+    """Registrable domain of a host by the public suffix list; an address is its own.
+
+    A suffix that is not on the list counts as one label, as the list's own rule has it.
+    """
     bare = host.strip(".").lower()
     found = _suffixes()(bare)
-    return f"{found.domain}.{found.suffix}" if found.suffix and found.domain else bare
+    if found.ipv4 or ":" in bare:
+        return bare
+    if found.suffix and found.domain:
+        return f"{found.domain}.{found.suffix}"
+    return bare if found.suffix else ".".join(bare.split(".")[-2:])
 
 
 @cache

@@ -34,7 +34,7 @@ def section(
         short="Contacts",
         lead=_lead(known, len(endpoints) - len(contacted)),
         tables=(_matrix(known, accounts), _hosts(known)),
-        folded=(_flows(known), _untouched(endpoints)),
+        folded=(_flows(known), _sources(known), _untouched(endpoints)),
     )
 
 
@@ -102,7 +102,7 @@ def _shade(part: int, whole: int) -> Shade:
 
 HOST_KEYS = ["host", "organisation", "party", "role"]
 HOST_COLUMNS = tuple(
-    Column(label) for label in ("host", "organisation", "party", "role, listed by", "named by")
+    Column(label) for label in ("host", "organisation", "party", "role", "named by")
 )
 VOLUME_COLUMNS = tuple(Column(label, numeric=True) for label in ("accounts", "sent", "received"))
 
@@ -157,12 +157,23 @@ def _untouched(endpoints: pd.DataFrame) -> Table:
 
 
 def _naming(key: list[str], own: pd.DataFrame) -> tuple[str, ...]:
-    """Host, organisation, party, role with the lists that state it, and what named the host."""
-    host, organisation, party, role = key
-    sources = sorted(set(own["role_source"].dropna().astype(str)) - {""})
-    stated = f"{role}, {listed(sources)}" if sources else role
-    witness = listed(sorted(set(own["witness"].astype(str))))
-    return host, organisation, party, stated, witness
+    """Host, organisation, party, role, and what named the host."""
+    return (*key, listed(sorted(set(own["witness"].astype(str)))))
+
+
+def _sources(known: pd.DataFrame) -> Table:
+    """What the lists say of each host, for whoever doubts a role."""
+    keys = ["host", "organisation", "role", "role_source"]
+    stated = known[keys].drop_duplicates().sort_values(keys)
+    return Table(
+        "Who says so: the list behind each role",
+        (Column("host"), Column("organisation"), Column("role"), Column("list, date and rule")),
+        tuple(
+            (*(str(value) for value in row[:3]), str(row[3]) or "no list knows it")
+            for row in stated.head(MOST_ROWS).itertuples(index=False, name=None)
+        ),
+        note=_cut(len(stated)),
+    )
 
 
 def _volume(own: pd.DataFrame) -> tuple[str, str, str]:

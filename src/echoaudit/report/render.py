@@ -119,7 +119,7 @@ def _personas(study: StatedStudy, accounts: Mapping[str, int]) -> list[dict[str,
     return [
         {
             "name": persona.persona,
-            "about": persona.interest or persona.description or "no interest",
+            "about": (persona.interest or persona.description or "no interest").rstrip("."),
             "accounts": count(accounts.get(persona.persona, 0), "account"),
             "skills": count(len(persona.skills), "skill") if persona.skills else "no skills",
         }

@@ -55,7 +55,7 @@ def _figure(
         description=(
             "An arrow leads from the party whose identifier is sent to the party that receives "
             "it. Left: the platform. Middle: parties that exchange identifiers with it. Right: "
-            "parties that exchange identifiers among others only."
+            "parties that exchange identifiers with others only."
         ),
         drawing=canvas.markup(),
         table=Table(
@@ -92,7 +92,11 @@ def _title(links: list[Link], nodes: list[Node], platform: set[str]) -> str:
     sends = count(len(to_it), "party sends its", "parties send their")
     gets = count(len(from_it), "party", "parties") if from_it else "nobody"
     first = f"{sends} identifiers to the platform, which sends its own to {gets}"
-    return f"{first}; {others:,} more exchange identifiers among themselves" if others else first
+    return (
+        f"{first}; {count(others, 'more party takes', 'more parties take')} part"
+        if others
+        else first
+    )
 
 
 def _table(syncs: pd.DataFrame, owners: Mapping[str, str]) -> Table:

@@ -105,7 +105,7 @@ def _left_out(c: Conclusion) -> str:
 def _before(c: Conclusion) -> str:
     found = c.diagnostics
     if found.baseline_ratio is None:
-        return "no baseline"
+        return "too few accounts" if c.rounds_before else "no baseline"
     return f"{ratio(found.baseline_ratio)} (p {p_value(found.baseline_p)})"
 
 

@@ -59,9 +59,7 @@ class Turn:
 
 def sentences(skill: Skill, settings: Conversation) -> tuple[Sentence, ...]:
     """Everything to say in a skill's session, in order: enable, its utterances, disable."""
-    spoken = tuple(
-        Sentence("converse", text) for text in skill.utterances[: settings.utterances]
-    )
+    spoken = tuple(Sentence("converse", text) for text in skill.utterances[: settings.utterances])
     if settings.enable == "none":
         return spoken
     return (

@@ -56,13 +56,25 @@ class Runner:
     """
 
     def __init__(
-        self, config: Config, plan: Plan, recording: Recording, rooms: Rooms, progress: Progress
+        self,
+        config: Config,
+        plan: Plan,
+        recording: Recording,
+        rooms: Rooms,
+        progress: Progress,
+        health: Callable[[], None] = lambda: None,
     ) -> None:
+        """Plan; nothing is started.
+
+        ``health`` raises when something the run depends on has failed; it is asked before a step
+        counts as finished, so that nothing is recorded as seen in a world that was half gone.
+        """
         self.config = config
         self.plan = plan
         self.recording = recording
         self.rooms = rooms
         self.progress = progress
+        self.health = health
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -96,11 +108,15 @@ class Runner:
         act: Callable[[Track], None] = (
             (lambda track: self._talk(track, gateway)) if talks else self._browse
         )
-        with ThreadPoolExecutor(workers, thread_name_prefix=wave.name) as pool:
+        pool = ThreadPoolExecutor(workers, thread_name_prefix=wave.name)
+        try:
             tracks = [pool.submit(act, track) for track in wave.tracks]
             done, _ = wait(tracks, return_when=FIRST_EXCEPTION)
             if any(track.exception() for track in done):
                 self._stop.set()
+            wait(tracks)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
         for track in tracks:
             track.result()
         if self._stop.is_set():
@@ -117,6 +133,7 @@ class Runner:
     def _recorded(self, step: Step) -> Iterator[Path]:
         with self.recording.step(step.id, step.kind, **step.to_json()) as folder:
             yield folder
+            self.health()
 
     # --- sessions -----------------------------------------------------------------------------
 

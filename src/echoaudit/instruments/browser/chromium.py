@@ -59,6 +59,7 @@ QUIET = (
     "--metrics-recording-only",
     "--no-default-browser-check",
     "--no-first-run",
+    "--no-proxy-server",
     "--no-service-autorun",
     f"--component-updater=url-source={NOWHERE}",
     f"--gaia-url={NOWHERE}",

@@ -8,7 +8,7 @@ from echoaudit.report.figures.canvas import Canvas
 from echoaudit.report.text import count
 
 WIDTH, ROW, TOP, MOST = 760.0, 27.0, 44.0, 24
-COLUMNS = (150.0, 380.0, 600.0)
+COLUMNS = (195.0, 395.0, 590.0)
 """Where the platform's, its partners' and the others' dots are."""
 
 
@@ -85,7 +85,7 @@ def _links(canvas: Canvas, links: list[Link], places: dict[str, tuple[float, flo
 def _names(
     canvas: Canvas, columns: list[list[Node]], places: dict[str, tuple[float, float]]
 ) -> None:
-    heads = ("platform", "exchange ids with it", "receive ids further on")
+    heads = ("platform", "exchange ids with it", "further parties")
     for middle, column, head, r in zip(COLUMNS, columns, heads, range(3), strict=True):
         if column:
             canvas.text((middle, 20), head, "name", "middle")
@@ -93,7 +93,7 @@ def _names(
             x, y = places[node.name]
             canvas.circle((x, y), 6, f"node rank{r}", node.name)
             if r == 0:
-                canvas.text((x - 14, y + 4), node.name, "label", "end", limit=22)
+                canvas.text((x - 14, y + 4), node.name, "label", "end", limit=26)
             elif r == 2:
                 canvas.text((x + 14, y + 4), node.name, "label", limit=22)
             else:

@@ -1,0 +1,71 @@
+"""The virtual rooms: apart from each other, found by name, gone afterwards."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from echoaudit.errors import Unavailable
+from echoaudit.lab import air
+from echoaudit.lab.air import PCM, RATE, Air
+
+
+def record(room: Air, source: str, seconds: float) -> np.ndarray:
+    command = f"timeout {seconds} parec {PCM} --latency-msec=50 --device={source}"
+    environment = {**os.environ, **room.environment()}
+    done = subprocess.run(command.split(), capture_output=True, env=environment, check=False)
+    return np.frombuffer(done.stdout, np.int16)
+
+
+@pytest.mark.sound
+def test_sixteen_rooms_open_together_and_each_is_silent(tmp_path):
+    accounts = [f"fashion-{number}" for number in range(1, 17)]
+    with Air(accounts, tmp_path / "air") as room:
+        script = (
+            "from echoaudit.instruments.audio import devices\n"
+            "for d in devices(): print(d.name, d.inputs > 0, d.outputs > 0)"
+        )
+        environment = {**os.environ, **room.environment()}
+        listed = subprocess.run(
+            [".venv/bin/python" if Path(".venv").exists() else "python", "-c", script],
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=True,
+        )
+        assert listed.stderr == ""
+        names = dict(line.split(" ", 1) for line in listed.stdout.splitlines())
+        for account in accounts:
+            assert names[air.loudspeaker(account)] == "False True"
+            assert names[air.microphone(account)] == "True False"
+        assert len(names) == 2 * 16 + 1
+        quiet = record(room, air.ear("fashion-16"), 1)
+    assert len(quiet) > RATE / 2
+    assert not quiet.any()
+
+
+@pytest.mark.sound
+def test_noise_is_in_every_room_at_its_level_and_ends_with_the_air(tmp_path):
+    with Air(["one", "two"], tmp_path / "air", noise=0.02) as room:
+        ear, mouth = record(room, air.ear("two"), 1.5), record(room, "one-reply.monitor", 1.5)
+    for heard in (ear, mouth):
+        assert np.std(heard[RATE // 2 :] / 32768) == pytest.approx(0.02, rel=0.1)
+    left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, check=False)
+    assert left.stdout == b""
+
+
+@pytest.mark.parametrize("name", ["x" * 120, "two words"])
+def test_a_folder_that_cannot_hold_a_socket_is_one_line(tmp_path, name):
+    with (
+        pytest.raises(Unavailable, match="cannot be a sound server's socket"),
+        Air(["one"], tmp_path / name),
+    ):
+        pass
+
+
+def test_without_pulseaudio_the_packages_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(Unavailable, match="apt-get install pulseaudio"), Air(["one"], tmp_path):
+        pass
