@@ -22,7 +22,7 @@ EXTRAS = {
     "gateway": ("mitmproxy",),
     "web": ("selenium", "websocket"),
 }
-LAB_EXTRA = ("hypercorn", "starlette", "httpx", "pymicro_wakeword", "pocketsphinx")
+LAB_EXTRA = ("hypercorn", "starlette", "python_multipart", "httpx", "pymicro_wakeword", "pocketsphinx")
 SPACE_NEEDED = 2 * 1024**3
 MARKS = {"ok": "ok", "warn": "warn", "fail": "FAIL", "not here": "-"}
 
@@ -160,6 +160,6 @@ def _accounts(config: Config) -> Iterator[Check]:
 
 
 def _lab(config: Config) -> Iterator[Check]:
-    from echoaudit import lab
+    from echoaudit.lab import startup
 
-    yield from (Check(*found) for found in lab.check(config))
+    yield from (Check(*found) for found in startup.check(config))

@@ -47,7 +47,7 @@ def command(
     A persona brings the control it names along. Without --config the study runs on the embedded
     lab. A run that was stopped or killed goes on where it was when the same command is given.
     """
-    from echoaudit import lab
+    from echoaudit.lab import namespaces, startup
     from echoaudit.study import load_config, load_study, merge
     from echoaudit.study.plan import describe, plan
 
@@ -60,7 +60,7 @@ def command(
     private = folder.parent / ".private" / folder.name
     config = written
     if written.lab is not None:
-        config = merge(written, lab.overlay(study, written, private / "lab"))
+        config = merge(written, startup.overlay(study, written, private / "lab"))
     steps = plan(study, config)
     if dry_run:
         options.show(as_json, steps.to_json(), describe(steps))
@@ -68,11 +68,11 @@ def command(
     job = Job(study, written, config, steps, folder, private)
     if written.lab is None:
         _record(job, health=lambda: None)
-    elif lab.inside():
-        with lab.boot(study, written, private / "lab") as health:
+    elif namespaces.inside():
+        with startup.boot(study, written, private / "lab") as health:
             _record(job, health)
     else:
-        lab.enter(_same_command(folder))
+        namespaces.enter(_same_command(folder))
     return _conclude(job, as_json)
 
 

@@ -107,7 +107,7 @@ def score_endpoints(
                 planted.add((session, contact["host"]))
             elif touching:
                 unsure.add((session, contact["host"]))
-    pairs = {(str(row["session"]), str(row["host"])) for row in found}
+    pairs: set[tuple[str, ...]] = {(str(row["session"]), str(row["host"])) for row in found}
     return _compare("endpoints", pairs - (unsure - planted), planted)
 
 

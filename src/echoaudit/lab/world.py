@@ -10,8 +10,8 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, Literal
 
+from echoaudit.domains import registrable
 from echoaudit.errors import BadInput
-from echoaudit.lab.names import registrable
 from echoaudit.lab.world_check import problems
 from echoaudit.lab.world_model import (
     PLATFORM,

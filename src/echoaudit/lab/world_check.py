@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from echoaudit.lab.names import registrable
+from echoaudit.domains import registrable
 from echoaudit.lab.world_model import PLATFORM, AdapterName, Bidder, WorldFile
 from echoaudit.study.faults import shown, suggestion
 from echoaudit.study.typed import Place, Problem

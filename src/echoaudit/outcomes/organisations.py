@@ -12,15 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from echoaudit.domains import is_address, registrable, suffixes
 from echoaudit.errors import BadInput
-
-if TYPE_CHECKING:
-    from tldextract import TLDExtract
 
 Role = Literal["functional", "advertising", "tracking", "hosting", "unknown"]
 Party = Literal["platform", "vendor", "third", "unknown"]
@@ -120,7 +117,7 @@ class Directory:
 
     def attribute(self, host: str) -> Attribution:
         """What the lists say of a host name or IP address."""
-        if not host or _is_address(host):
+        if not host or is_address(host):
             return Attribution("")
         parts = host.lower().rstrip(".").split(".")
         domain = registrable(host)
@@ -170,34 +167,8 @@ def _squeezed(name: str) -> str:
     return "".join(kept or words)
 
 
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-@cache
-def registrable(host: str) -> str:
-    """The domain of a host that somebody registered; an address or single label is itself.
-
-    Where the list does not know the top-level domain, its default rule applies: one label below.
-    """
-    found = _suffixes()(host).top_domain_under_public_suffix
-    return found or (host if _is_address(host) else ".".join(host.split(".")[-2:]))
-
-
 def _on_private_suffix(host: str) -> bool:
-    return bool(_suffixes()(host, include_psl_private_domains=True).is_private)
-
-
-@cache
-def _suffixes() -> TLDExtract:
-    """The snapshot that comes with the package: never fetched, so the same everywhere."""
-    import tldextract
-
-    return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+    return bool(suffixes()(host, include_psl_private_domains=True).is_private)
 
 
 @cache

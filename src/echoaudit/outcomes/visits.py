@@ -10,15 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from echoaudit.domains import registrable
 from echoaudit.errors import BadInput
 
 if TYPE_CHECKING:
-    import tldextract
-
     from echoaudit.recording import Recording, StepEvidence
 
 HAR, COOKIES, VISIT = "page.har", "cookies.json", "visit.json"
@@ -132,29 +130,6 @@ def number(value: Any) -> float | None:
     return found if abs(found) < 1e300 else None
 
 
-@cache
-def site_of(host: str) -> str:
-    """Registrable domain of a host by the public suffix list; an address is its own.
-
-    A suffix that is not on the list counts as one label, as the list's own rule has it.
-    """
-    bare = host.strip(".").lower()
-    found = _suffixes()(bare)
-    if found.ipv4 or ":" in bare:
-        return bare
-    if found.suffix and found.domain:
-        return f"{found.domain}.{found.suffix}"
-    return bare if found.suffix else ".".join(bare.split(".")[-2:])
-
-
-@cache
-def _suffixes() -> tldextract.TLDExtract:
-    """The list that tldextract brings along: the same on every machine, no download."""
-    import tldextract
-
-    return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
-
-
 def host_of(url: str) -> str:
     """Host name of an address; empty when it has none."""
     try:
@@ -186,7 +161,7 @@ def _request(entry: Mapping[str, Any], chain: dict[str, int]) -> Request | None:
         time=time,
         url=url,
         host=host,
-        site=site_of(host),
+        site=registrable(host),
         headers=tuple(_pairs(request.get("headers"))),
         body=_text(_dict(request.get("postData")).get("text")),
         hops=chain[key],
@@ -213,7 +188,7 @@ def _stored(
         name, value = _text(found.get("name")), _text(found.get("value"))
         if name and name not in refused:
             domain = _text(found.get("domain")).lstrip(".") or host
-            yield Cookie(site_of(domain), name, value, _expiry(found, time))
+            yield Cookie(registrable(domain), name, value, _expiry(found, time))
 
 
 def _expiry(cookie: Mapping[str, Any], time: float) -> float | None:
@@ -234,7 +209,7 @@ def _jar(cookies: Any) -> Iterator[Cookie]:
             expires = number(found.get("expires"))
             lasting = expires is not None and expires > 0 and found.get("session") is not True
             kept = min(expires, MAX_TIME) if lasting and expires is not None else None
-            yield Cookie(site_of(domain), name, _text(found.get("value")), kept)
+            yield Cookie(registrable(domain), name, _text(found.get("value")), kept)
 
 
 def _pairs(headers: Any) -> Iterator[tuple[str, str]]:

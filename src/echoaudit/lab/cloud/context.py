@@ -13,9 +13,9 @@ from typing import Literal
 from starlette.requests import Request
 from starlette.responses import Response
 
+from echoaudit.domains import registrable
 from echoaudit.lab.accounts import PlatformAccount
 from echoaudit.lab.cloud.store import Store
-from echoaudit.lab.names import registrable
 from echoaudit.lab.truth import Truth
 from echoaudit.lab.world import World
 from echoaudit.lab.world_model import Party

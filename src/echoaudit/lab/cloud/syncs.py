@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from echoaudit.domains import registrable
 from echoaudit.lab.cloud.context import (
     Cloud,
     cookie_of,
@@ -19,7 +20,6 @@ from echoaudit.lab.cloud.context import (
     pixel,
 )
 from echoaudit.lab.cloud.pages import render
-from echoaudit.lab.names import registrable
 from echoaudit.lab.world import Hop
 from echoaudit.lab.world_model import PLATFORM, Party
 
