@@ -27,7 +27,7 @@ MEMORY = 20.0
 """Seconds an open ear remembers before anybody listens."""
 WARM_UP = 2.0
 """Seconds before a reply from which the detector learns the room's noise, if the ear was open."""
-PATIENCE = 4.0
+PATIENCE = 5.0
 """Least seconds to wait for a reply to begin."""
 REVERBERATION = 0.2
 """Seconds for which a room still sounds of what was said; no device answers so soon."""
@@ -89,7 +89,7 @@ class Ear:
     def listen(self, into: Path, since: float | None = None) -> Heard:
         """Hear one reply to what ended at ``since`` (``Said.ended``; from now on when absent).
 
-        Ends after the settings' silence, or after ``max(silence, 4 s)`` when nobody speaks, or
+        Ends after the settings' silence, or after ``max(silence, 5 s)`` when nobody speaks, or
         at their limit. Keeps it as ``into/heard-NN.flac``. ``Unavailable`` when the microphone
         stops delivering.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,6 +63,8 @@ def _load(engine: Engine) -> tuple[Callable[[Samples], str], str]:
 
 
 def _moonshine() -> tuple[Callable[[Samples], str], str]:
+    # On two cores a second thread doubled the work and saved no time; read when the library loads.
+    os.environ.setdefault("MOONSHINE_ORT_SINGLE_THREAD", "1")
     from moonshine_voice import ModelArch, Transcriber, get_model_path
 
     try:

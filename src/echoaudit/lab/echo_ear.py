@@ -22,7 +22,7 @@ FRAME = RATE * 30 // 1000
 FRAME_SECONDS = FRAME / RATE
 PRE_ROLL = 1.3
 """Seconds kept from before the moment of waking: the wake word itself and a little more."""
-PAUSE = 0.7
+PAUSE = 0.6
 """Seconds of silence that end a command: more than the pause at a comma."""
 WAITING = 2.0
 """Seconds to wait for a command to begin."""

@@ -7,6 +7,7 @@ much its sounds (phones) resemble those of both; the best is taken if it is good
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import unicodedata
@@ -190,6 +191,9 @@ def letters_to_sounds(word: str) -> Phones:
 
 
 def _moonshine() -> Callable[[Samples], str]:
+    # Many Echos share few cores: more threads double the work and save no time. The library
+    # reads this when it loads.
+    os.environ.setdefault("MOONSHINE_ORT_SINGLE_THREAD", "1")
     from moonshine_voice import ModelArch, Transcriber, get_model_path
 
     model: Any = Transcriber(str(get_model_path("tiny-en")), ModelArch.TINY)
