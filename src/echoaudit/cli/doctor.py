@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from echoaudit.study.models import Config
 
 EXTRAS = {
-    "voice": ("pyaudio", "gtts", "soundfile", "moonshine_voice"),
+    "voice": ("pyaudio", "gtts", "soundfile", "moonshine_voice", "webrtcvad"),
     "gateway": ("mitmproxy",),
     "web": ("selenium", "websocket"),
 }
-LAB_EXTRA = ("hypercorn", "starlette", "python_multipart", "httpx", "pymicro_wakeword", "pocketsphinx")
+LAB_EXTRA = (
+    "hypercorn", "starlette", "python_multipart", "httpx", "pymicro_wakeword", "pocketsphinx",
+    "rapidfuzz",
+)  # fmt: skip
 SPACE_NEEDED = 2 * 1024**3
 MARKS = {"ok": "ok", "warn": "warn", "fail": "FAIL", "not here": "-"}
 
