@@ -51,6 +51,11 @@ def test_an_account_named_trusting_is_so_whatever_the_policy() -> None:
     assert len(lan_of(settings(policy="trusting"), DEVICES).trusting) == 2
 
 
+def test_an_account_that_does_not_take_part_may_be_named_trusting() -> None:
+    lan = lan_of(settings(trusting=("fashion-1",)), DEVICES)
+    assert lan.trusting == ()
+
+
 @pytest.mark.parametrize("address", ["192.168.77.1", "fe80::1/64", "here", "10.0.0.1/30"])
 def test_an_unusable_address_is_refused(address: str) -> None:
     with pytest.raises(BadInput, match=r"gateway\.address"):

@@ -158,7 +158,20 @@ def broken(folder: Path) -> dict[str, Any]:
             os.kill(_running("gateway/dnsmasq.conf")[0], signal.SIGKILL)
             time.sleep(0.2)
             attempt("dead dnsmasq", lambda: session(gateway, "a-1", folder).__enter__())
+        attempt("dead mitmdump", lambda: kill_proxy(folder))
     return said
+
+
+def kill_proxy(folder: Path) -> None:
+    """mitmdump dies in the middle of a session; the other programs live on."""
+    found, devices = settings(folder, ["a-1"], trusting=("a-1",))
+    with Gateway(found, devices, folder / "gateway") as gateway:
+        gateway.wait_for("a-1", 20)
+        target = folder / "sessions" / "cut"
+        target.mkdir()
+        with gateway.capture("a-1", target):
+            os.kill(_running("addon.py")[0], signal.SIGKILL)
+            time.sleep(0.2)
 
 
 def crash(folder: Path) -> dict[str, Any]:
@@ -189,6 +202,83 @@ def crash(folder: Path) -> dict[str, Any]:
             ip = gateway.wait_for("a-1", 10)
         after = _state_of_network()
     return {"before": before, "alive": alive, "killed": killed, "ip": ip, "after": after}
+
+
+# Answers with addresses of no length and of other kinds, cut short, and from another network.
+FORGE = """
+import random, socket, struct, time
+raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); raw.bind(("eth0", 0))
+ours = bytes.fromhex(open("/sys/class/net/eth0/address").read().strip().replace(":", ""))
+def arp(kind, protocol, hlen, plen, rest):
+    head = struct.pack("!HHBBH", kind, protocol, hlen, plen, 2)
+    return bytes([255] * 6) + ours + struct.pack("!H", 0x806) + head + rest
+end = time.monotonic() + 4
+while time.monotonic() < end:
+    for length in (0, 4, 6, 16, 255):
+        for kind, protocol in ((1, 0x800), (1, 0x86DD), (65535, 65535), (6, 0x800)):
+            raw.send(arp(kind, protocol, 6, length, ours + random.randbytes(40)))
+            raw.send(arp(kind, protocol, length, 4, random.randbytes(length + 20)[:1000]))
+    raw.send(arp(1, 0x800, 6, 4, ours)[:20]); raw.send(arp(1, 0x800, 6, 4, b""))
+    raw.send(arp(1, 0x800, 6, 4, ours + bytes([8, 8, 8, 8]) + bytes(10)))
+    time.sleep(0.02)
+"""
+
+LOOK = """
+import json, sys
+from ipaddress import IPv4Interface
+from echoaudit.errors import EchoauditError
+from echoaudit.instruments.gateway import check_devices
+from echoaudit.instruments.gateway.discovery import discover
+from echoaudit.study.models import GatewaySettings
+
+found = GatewaySettings.model_validate_json(sys.argv[1])
+try:
+    here = discover(found.lan, str(IPv4Interface(found.address).network), 1.0)
+except EchoauditError as error:
+    here = str(error)
+print(json.dumps([here, list(check_devices(found, json.loads(sys.argv[2])))]))
+"""
+
+
+def look(folder: Path) -> dict[str, Any]:
+    """Who is on the network: while a gateway serves it, after, without rights, without a link."""
+    found, devices = settings(folder, ["a-1", "b-1"])
+    absent = {**devices, "c-1": "fc:a1:83:ff:ff:ff"}
+    home = folder / "home"
+    home.mkdir()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("XDG_")}
+    environment |= {"HOME": str(home), "SHELL": "/bin/bash"}
+    result: dict[str, Any] = {"errors": ""}
+
+    def seen(devices: dict[str, str], *before: str) -> Any:
+        command = [
+            *before,
+            sys.executable,
+            "-c",
+            LOOK,
+            found.model_dump_json(),
+            json.dumps(devices),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        result["errors"] += done.stderr
+        return json.loads(done.stdout)
+
+    with machine(folder, ["a-1", "b-1"]):
+        with Gateway(found, devices, folder / "gateway") as gateway:
+            result["ip"] = {account: gateway.wait_for(account, 20) for account in devices}
+            result["served"] = seen(absent)
+            with ThreadPoolExecutor(1) as pool:
+                forging = pool.submit(told, folder, "b-1", sys.executable, "-c", FORGE)
+                result["forged"] = seen(devices)
+                result["forger"] = forging.result()
+        result["addresses"] = _state_of_network()
+        result["alone"] = seen({"a-1": devices["b-1"], "b-1": devices["a-1"], "c-1": absent["c-1"]})
+        bare = ("setpriv", "--inh-caps=-net_raw", "--bounding-set=-net_raw")
+        result["no rights"] = seen(absent, *bare)
+        subprocess.run(["ip", "link", "set", "lan0", "down"], check=True)
+        result["no link"] = seen(absent)
+    result["home"] = [str(path) for path in home.rglob("*")]
+    return result
 
 
 def _state_of_network() -> str:
@@ -228,5 +318,5 @@ def stay(folder: Path) -> dict[str, Any]:
 if __name__ == "__main__":
     if not inside():
         enter([sys.executable, *sys.argv])
-    scenarios = {act.__name__: act for act in (traffic, nine, broken, crash, stay)}
+    scenarios = {act.__name__: act for act in (traffic, nine, broken, crash, look, stay)}
     print(json.dumps(scenarios[sys.argv[1]](Path(sys.argv[2]))), flush=True)

@@ -14,7 +14,7 @@ from echoaudit.instruments.microphone import Microphone
 from echoaudit.instruments.speaker import Speaker
 from echoaudit.instruments.voices import synthesise
 from echoaudit.lab.air import Air
-from echoaudit.lab.echo_contacts import Contact, ContactLog, Network, read_contacts
+from echoaudit.lab.echo_contacts import Contact, ContactLog, Network
 from echoaudit.lab.echo_ear import RATE, WakeWord, commands, cut_into_frames
 from echoaudit.lab.hearing import (
     Command,
@@ -26,6 +26,7 @@ from echoaudit.lab.hearing import (
     normal,
     telling_words,
 )
+from echoaudit.lab.truth import read_contacts
 from echoaudit.study.models import MicrophoneSettings, SpeakerSettings
 
 PHRASES = {
@@ -132,13 +133,13 @@ def cloud(tmp_path):
 @pytest.mark.parametrize("tls", ["1.2", "1.3"])
 @pytest.mark.parametrize("http", ["1.1", "2"])
 def test_a_contact_uses_exactly_the_versions_ordered(cloud, tmp_path, tls, http):
-    log = tmp_path / "contacts.jsonl"
+    log = tmp_path / "truth" / "contacts-one.jsonl"
     network = Network([cloud.ca], ContactLog(log, "one"))
     order = {"url": f"https://{cloud.host}/a", "method": "POST", "send_bytes": 5000}
     contact = Contact.of({**order, "tls": tls, "http": http, "later": "unknown"})
     assert network.visit(contact, "open:check") is None
     assert cloud.contacted == [("/a", http)]
-    (row,) = read_contacts(log)
+    (row,) = read_contacts(tmp_path)
     assert (row["host"], row["account"], row["cause"]) == ("localhost", "one", "open:check")
     assert (row["tls"], row["http"], row["error"], row["open"]) == (tls, http, None, False)
     assert row["started"] < row["ended"]
@@ -147,7 +148,7 @@ def test_a_contact_uses_exactly_the_versions_ordered(cloud, tmp_path, tls, http)
 
 
 def test_failed_contacts_are_logged_and_harmless(cloud, tmp_path):
-    log = tmp_path / "contacts.jsonl"
+    log = tmp_path / "truth" / "contacts-one.jsonl"
     stranger = LoopbackCloud(tmp_path / "other", [])
     with stranger:
         network = Network([stranger.ca], ContactLog(log, "one"))
@@ -157,19 +158,19 @@ def test_failed_contacts_are_logged_and_harmless(cloud, tmp_path):
         assert both.visit(Contact(f"https://{cloud.host}/"), "background") is None
     assert "CERTIFICATE_VERIFY_FAILED" in str(untrusted)
     assert unknown
-    rows = list(read_contacts(log))
+    rows = list(read_contacts(tmp_path))
     assert [row["host"] for row in rows] == ["localhost", "nowhere.invalid", "localhost"]
     assert [bool(row["error"]) for row in rows] == [True, True, False]
 
 
 def test_the_log_of_a_killed_echo_keeps_what_it_began(tmp_path):
-    path = tmp_path / "contacts.jsonl"
+    path = tmp_path / "truth" / "contacts-one.jsonl"
     ContactLog(path, "one").begin("a.example", "background")
     with path.open("a") as torn:
         torn.write('{"account":"one","id":"9","ho')
     log = ContactLog(path, "one")
     log.end(log.begin("b.example", "background"))
-    rows = list(read_contacts(path))
+    rows = list(read_contacts(tmp_path))
     assert [(row["host"], row["open"]) for row in rows] == [
         ("a.example", True),
         ("b.example", False),
@@ -195,7 +196,11 @@ def test_a_spoken_sentence_reaches_the_cloud_and_is_answered_aloud(cloud, tmp_pa
         {"url": f"{here}/t", "method": "GET", "send_bytes": 0, "tls": "1.2", "http": "1.1"}
     ]
     cloud.background = [{**cloud.orders[0], "url": f"{here}/b", "every_s": 1.0}]
-    errors, log, token = tmp_path / "echo.err", tmp_path / "contacts.jsonl", tmp_path / "token"
+    errors, log, token = (
+        tmp_path / "echo.err",
+        tmp_path / "truth" / "contacts-one.jsonl",
+        tmp_path / "token",
+    )
     token.write_text("secret-token\n")
     options = {
         "account": "one",
@@ -235,7 +240,7 @@ def test_a_spoken_sentence_reaches_the_cloud_and_is_answered_aloud(cloud, tmp_pa
     assert "check" in str(event["transcript"])
     assert bytes(event["audio"]).startswith(b"RIFF")
     assert ("/t", "1.1") in cloud.contacted
-    causes = [row["cause"] for row in read_contacts(log)]
+    causes = [row["cause"] for row in read_contacts(tmp_path)]
     assert causes[0] == "provision"
     assert causes.count("open:check") == 2
     assert "background" in causes

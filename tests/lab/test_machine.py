@@ -223,6 +223,7 @@ def test_whatever_is_missing_busy_or_dead_is_one_clear_line(folder: Path) -> Non
     assert "another run" in said["second gateway"]
     assert "devices: a-1" in said["unknown account"]
     assert said["dead dnsmasq"].startswith("dnsmasq stopped by itself")
+    assert said["dead mitmdump"].startswith("mitmdump stopped by itself (status -9)")
     assert not any(
         "\n" in line for line in said.values() if isinstance(line, str) and "fix" in line
     )
@@ -231,6 +232,31 @@ def test_whatever_is_missing_busy_or_dead_is_one_clear_line(folder: Path) -> Non
     assert failed == {"gateway-port-53-udp"}
     assert "echoaudit" not in said["after busy"]
     assert "192.168.77.1" not in said["after busy"]
+
+
+@pytest_lab
+@needs_machine
+def test_devices_on_the_network_are_found_and_absent_ones_named(folder: Path) -> None:
+    result = on_machine("look", folder)
+    vendor = "Amazon Technologies Inc."
+    a, b = [[lan_mac(account), result["ip"][account], vendor] for account in ("a-1", "b-1")]
+    here, checks = result["served"]
+    assert here == [a, b]
+    assert [state for _, state, _, _ in checks] == ["ok", "ok", "warn"]
+    assert "fc:a1:83:ff:ff:ff does not answer; found on the LAN: no other device" in checks[2][2]
+    assert result["forger"] == [0, ""]
+    assert result["forged"][0] == [a, b], "whatever else is on the network"
+    assert "192.168.77.1" not in result["addresses"]
+    here, checks = result["alone"]
+    assert here == [a, b], "found without a gateway, by a machine that has no address there"
+    assert f"{b[0]} answers at {b[1]}, its address is {a[1]}" in checks[0][2]
+    for missing, reason in (("no rights", "CAP_NET_RAW"), ("no link", "Network is down")):
+        error, ((_, state, message, _),) = result[missing]
+        assert reason in error
+        assert state == "not here"
+        assert reason in message
+    assert result["errors"] == "", "scapy has nothing to say"
+    assert result["home"] == [], "and nothing to keep"
 
 
 @pytest_lab

@@ -145,11 +145,15 @@ def _gateway(config: Config) -> Iterator[Check]:
 
 
 def _accounts(config: Config) -> Iterator[Check]:
+    from echoaudit.instruments.gateway import check_devices
+
     if not config.devices:
         fix = "list each account's speaker under devices: in the configuration"
         yield Check("devices", "fail", "no speaker is named", fix)
     else:
         yield Check("devices", "ok", f"{len(config.devices)} speakers named")
+        macs = {account: device.mac for account, device in config.devices.items()}
+        yield from (Check(*found) for found in check_devices(config.gateway, macs))
     if config.sign_in is None:
         yield Check("sign-in", "warn", "accounts' browsers will not be signed in", "set sign_in:")
     elif not config.sign_in.secrets.is_file():

@@ -18,7 +18,7 @@ from echoaudit.instruments.audio import RATE, Samples, to_pcm
 from echoaudit.instruments.audio_files import soundfile_module
 from echoaudit.study.models import SpeakerSettings
 
-DEFAULT_VOICES = {"flite": "slt", "espeak-ng": "en-us", "gtts": "en"}
+DEFAULT_VOICES = {"flite": "slt", "espeak-ng": "en", "gtts": "en"}
 """slt is the offline voice that wake-word models hear best (docs/voice.md has the figures)."""
 
 _WAKE_WORD = re.compile(r"^(alexa|echo|computer|amazon|ziggy) (?=\w)", re.IGNORECASE)

@@ -14,7 +14,7 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -102,18 +102,12 @@ def _torn(path: Path) -> bool:
     return not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
 
 
-def read_contacts(path: Path) -> Iterator[dict[str, Any]]:
-    """The connections in a log, each once, as last written, in the order they were begun.
+class _OffersHttp2(ssl.SSLContext):
+    """Offers HTTP/2 and nothing else: httpx always offers HTTP/1.1 too, which a server may take."""
 
-    Those still ``open`` were cut off by the end of the Echo.
-    """
-    latest: dict[str, dict[str, Any]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        # Only the last line of a killed Echo can be torn.
-        if line.startswith("{") and line.endswith("}"):
-            row = json.loads(line)
-            latest[row["id"]] = row
-    yield from latest.values()
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        del alpn_protocols
+        super().set_alpn_protocols(["h2"])
 
 
 class Network:
@@ -172,13 +166,15 @@ class Network:
     def _contexts(self) -> dict[tuple[str, str], ssl.SSLContext]:
         # One for each pair: httpx writes the protocols it offers into the context.
         return {
-            (tls, http): self._context(*versions)
+            (tls, http): self._context(kind, *versions)
             for tls, versions in _VERSIONS.items()
-            for http in ("1.1", "2")
+            for http, kind in (("1.1", ssl.SSLContext), ("2", _OffersHttp2))
         }
 
-    def _context(self, oldest: ssl.TLSVersion, newest: ssl.TLSVersion) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    def _context(
+        self, kind: type[ssl.SSLContext], oldest: ssl.TLSVersion, newest: ssl.TLSVersion
+    ) -> ssl.SSLContext:
+        context = kind(ssl.PROTOCOL_TLS_CLIENT)
         for authority in self._authorities:
             context.load_verify_locations(authority)
         context.minimum_version, context.maximum_version = oldest, newest

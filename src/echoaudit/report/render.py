@@ -57,7 +57,7 @@ def render(
             method=method(info, tables, conclusions),
             limits=limits(info, conclusions),
             versions=versions(info, provenance),
-            personas=_personas(study, accounts),
+            personas=_personas(study, accounts, tables["steps"]),
         )
     )
 
@@ -115,13 +115,22 @@ def _meta(
     return [*facts, f"configuration {name}"] if name else facts
 
 
-def _personas(study: StatedStudy, accounts: Mapping[str, int]) -> list[dict[str, str]]:
+def _personas(
+    study: StatedStudy, accounts: Mapping[str, int], steps: pd.DataFrame
+) -> list[dict[str, str]]:
+    planned = steps[steps["kind"] == "session"].groupby("persona")["skill"].nunique()
     return [
         {
             "name": persona.persona,
             "about": (persona.interest or persona.description or "no interest").rstrip("."),
             "accounts": count(accounts.get(persona.persona, 0), "account"),
-            "skills": count(len(persona.skills), "skill") if persona.skills else "no skills",
+            "skills": _skills(int(planned.get(persona.persona, 0)), len(persona.skills)),
         }
         for persona in study.personas
     ]
+
+
+def _skills(planned: int, listed: int) -> str:
+    if not listed:
+        return "no skills"
+    return count(planned, "skill") + (f" of {listed} in its catalogue" if planned < listed else "")

@@ -53,13 +53,26 @@ def check_claims(claims: Iterable[Claim], personas: list[str]) -> Iterator[Probl
 
 
 def check_config(config: Config) -> Iterator[Problem]:
-    """Sites and devices are each given once, and addresses are addresses."""
+    """Sites and devices are each given once, addresses are addresses, trusting devices exist."""
     yield from _sites(config.sites)
     macs = [(("devices", name, "mac"), device.mac) for name, device in config.devices.items()]
     yield from _differ(macs, "device address", "mac: fc:65:de:00:00:02")
     yield from _network(config.gateway.address)
     for index, resolver in enumerate(config.gateway.dns):
         yield from _resolver(resolver, ("gateway", "dns", index))
+    if config.lab is None:
+        # The lab gives every account a device; which accounts there are is for the study to say.
+        yield from _trusting(config)
+
+
+def _trusting(config: Config) -> Iterator[Problem]:
+    devices = list(config.devices)
+    for index, account in enumerate(config.gateway.trusting):
+        if account not in devices:
+            found = f"account {shown(account)} has no device{suggestion(account, devices)}"
+            allowed = f"accounts under devices: {', '.join(devices) or 'none'}"
+            example = f"trusting: [{next(iter(devices), '')}]"
+            yield Problem(("gateway", "trusting", index), found, allowed, example)
 
 
 def _sites(sites: Iterable[Site]) -> Iterator[Problem]:

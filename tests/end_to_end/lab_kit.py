@@ -1,0 +1,110 @@
+"""The real command on the embedded lab, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SMALL = {
+    "accounts.treated": "2",
+    "accounts.control": "4",
+    "rounds.before": "1",
+    "rounds.after": "1",
+    "conversation.skills": "1",
+    "conversation.idle": "4",
+}
+"""The default study with fewer accounts, skills and rounds: a minute or two instead of five."""
+
+
+@dataclass
+class Lab:
+    """A working directory in which a user gives commands."""
+
+    folder: Path
+
+    def command(self, *arguments: str, timeout: float = 290) -> subprocess.CompletedProcess[str]:
+        """Give one command and wait for it."""
+        return subprocess.run(
+            [sys.executable, "-m", "echoaudit", *arguments],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def run(self, name: str, persona: str = "personas/fashion.yaml", **settings: str) -> Run:
+        """Record a small study into ``recordings/NAME``."""
+        arguments = run_arguments(name, persona, settings)
+        done = self.command(*arguments)
+        assert done.returncode == 0, done.stderr[-4000:]
+        return Run(self, f"recordings/{name}", done)
+
+    def kill_after(self, seconds: float, name: str, **settings: str) -> bool:
+        """Run, and SIGKILL after so many seconds; whether it was still running then."""
+        arguments = run_arguments(name, "personas/fashion.yaml", settings)
+        with subprocess.Popen(
+            [sys.executable, "-m", "echoaudit", *arguments],
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as running:
+            try:
+                running.wait(seconds)
+            except subprocess.TimeoutExpired:
+                os.kill(running.pid, signal.SIGKILL)
+                running.wait()
+                # The kernel ends the lab's machine a few hundredths of a second later.
+                time.sleep(0.3)
+                return True
+        return False
+
+
+def run_arguments(name: str, persona: str, settings: dict[str, str]) -> list[str]:
+    """The command line of a small run; ``accounts__treated`` stands for ``accounts.treated``."""
+    chosen = SMALL | {key.replace("__", "."): value for key, value in settings.items()}
+    pairs = [word for key, value in chosen.items() for word in ("--set", f"{key}={value}")]
+    return ["run", persona, "--into", f"recordings/{name}", *pairs]
+
+
+@dataclass
+class Run:
+    """A finished run, its recording and what was said about it."""
+
+    lab: Lab
+    recording: str
+    done: subprocess.CompletedProcess[str]
+
+    @property
+    def folder(self) -> Path:
+        """The recording's folder."""
+        return self.lab.folder / self.recording
+
+    @property
+    def report(self) -> Path:
+        """The report's file."""
+        return self.lab.folder / "reports" / f"{self.folder.name}.html"
+
+    @property
+    def conclusion(self) -> dict[str, Any]:
+        """The study's only conclusion."""
+        (found,) = json.loads((self.folder / "findings" / "conclusions.json").read_text())
+        assert isinstance(found, dict)
+        return found
+
+    def ask(self, command: str, *arguments: str) -> Any:
+        """What a reading command says with ``--json``."""
+        done = self.lab.command(*command.split(), self.recording, "--json", *arguments)
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout)
+
+    def status(self, command: str, *arguments: str) -> int:
+        """A command's exit code."""
+        return self.lab.command(*command.split(), self.recording, *arguments).returncode

@@ -1,0 +1,123 @@
+"""From a spoken word to a report: whole runs of the real command on the embedded lab."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from lab_kit import Lab, Run
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+HERE = Path(__file__).parent
+KILLS = (1, 3, 5, 8, 11, 14, 4, 17, 20, 24)
+"""Seconds after which a run is killed: while starting, signing in, visiting and talking."""
+
+
+@pytest.fixture(scope="module")
+def paper(lab: Lab) -> Run:
+    return lab.run("paper")
+
+
+def test_what_is_said_raises_the_bids(paper: Run) -> None:
+    conclusion = paper.conclusion
+    assert conclusion["state"] == "supported"
+    assert conclusion["effect"]["ratio"] > 1.4
+    assert "SUPPORTED: Bids for fashion were" in paper.done.stdout
+    assert f"report:    reports/{paper.report.name}" in paper.done.stdout
+
+
+def test_findings_recover_the_planted_truth(paper: Run) -> None:
+    score = paper.ask("lab score")
+    for outcome in score["scores"]:
+        assert outcome["wrong"] == outcome["missed"] == [], outcome["outcome"]
+        assert outcome["planted"] > 0
+    assert {s["outcome"] for s in score["scores"]} == {"endpoints", "syncs", "bids"}
+    assert 1.8 < score["effects"][0]["planted"] < 2.2
+
+
+def test_the_evidence_verifies_and_the_findings_follow_from_it(paper: Run) -> None:
+    assert paper.status("verify", "--level", "full") == 0
+    assert paper.status("replay --check") == 0
+    assert paper.ask("status")["state"] == "sealed"
+
+
+def test_a_replay_gives_the_same_bytes(paper: Run) -> None:
+    before = {p.name: p.read_bytes() for p in (paper.folder / "findings").iterdir()}
+    report = paper.report.read_bytes()
+    assert paper.status("replay") == 0
+    assert {p.name: p.read_bytes() for p in (paper.folder / "findings").iterdir()} == before
+    assert paper.report.read_bytes() == report
+    assert b"<script" not in report.lower()
+
+
+def test_a_changed_number_is_found(paper: Run, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(paper.folder, copy)
+    file = copy / "findings" / "bids.parquet"
+    table = pq.read_table(file).to_pandas()
+    table.loc[table["cpm"].first_valid_index(), "cpm"] += 0.01
+    table.to_parquet(file)
+    done = paper.lab.command("replay", "--check", str(copy))
+    assert done.returncode == 1
+    assert "cpm" in done.stdout
+
+
+def test_the_trusting_device_was_decrypted_and_the_others_passed_by(paper: Run) -> None:
+    trusting = paper.folder / "fashion-1" / "sessions"
+    pinned = paper.folder / "fashion-2" / "sessions"
+    assert any(file.stat().st_size for file in trusting.glob("*/proxy.mitm"))
+    assert not any(pinned.glob("*/proxy.mitm"))
+
+
+def test_without_targeting_nothing_is_claimed(lab: Lab) -> None:
+    run = lab.run("null", lab__world="null")
+    assert run.conclusion["state"] != "supported"
+    assert run.status("lab score") in (0, 1)
+    assert all(not s["wrong"] and not s["missed"] for s in run.ask("lab score")["scores"])
+
+
+def test_without_sound_there_is_no_effect_and_the_run_says_why(lab: Lab) -> None:
+    run = lab.run("silent", speaker__gain="0", accounts__treated="1", accounts__control="3",
+                  conversation__attempts="1")  # fmt: skip
+    assert run.conclusion["state"] == "insufficient"
+    assert "never woke" in run.done.stdout
+    assert "never woke" in run.report.read_text()
+    assert not any(turn["delivered"] for turn in transcript(run, "fashion-1"))
+
+
+def test_a_world_never_seen_before_is_recovered(lab: Lab) -> None:
+    for name in ("other_world.yaml", "other_skills.yaml"):
+        shutil.copy(HERE.parent / "lab" / name, lab.folder / name)
+    for name, text in {
+        "gardener": "persona: gardener\ninterest: Gardening\nskills: other_skills.yaml\n"
+        "control: nobody\n",
+        "nobody": "persona: nobody\n",
+    }.items():
+        (lab.folder / f"{name}.yaml").write_text(text)
+    run = lab.run("other", "gardener.yaml", lab__world="./other_world.yaml")
+    score = run.ask("lab score")
+    assert all(not s["wrong"] and not s["missed"] and s["planted"] for s in score["scores"])
+    assert run.conclusion["state"] == "supported"
+
+
+def test_killed_ten_times_nothing_is_lost_or_doubled(lab: Lab) -> None:
+    few = {"accounts__treated": "1", "accounts__control": "1"}
+    killed = sum(lab.kill_after(seconds, "killed", **few) for seconds in KILLS)
+    assert killed >= 8, "the run was too quick for the test to mean anything"
+    run = lab.run("killed", **few)
+    assert run.status("verify", "--level", "full") == 0
+    journal = [json.loads(line) for line in (run.folder / "journal.jsonl").read_text().splitlines()]
+    finished = [r["data"]["step"] for r in journal if r["event"] == "step-finished"]
+    plan = json.loads((run.folder / "plan.json").read_text())
+    planned = [s["id"] for w in plan["waves"] for t in w["tracks"] for s in t["steps"]]
+    assert sorted(finished) == sorted(planned)
+    assert all(not s["wrong"] and not s["missed"] for s in run.ask("lab score")["scores"])
+
+
+def transcript(run: Run, account: str) -> list[dict[str, object]]:
+    """All sentences said to one account's Echo, each try."""
+    files = sorted((run.folder / account / "sessions").glob("*/transcript.json"))
+    return [turn for file in files for turn in json.loads(file.read_text())]

@@ -1,0 +1,100 @@
+"""A recorded lab run is read as it was read when it was recorded, in every room."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from echoaudit import findings
+from echoaudit.cli import group
+from echoaudit.recording import Recording, verify
+
+HERE = Path(__file__).parent
+RECORDING = HERE / "recording"
+
+
+@pytest.fixture(scope="module")
+def found() -> findings.Findings:
+    return findings.compute(Recording.open(RECORDING))
+
+
+def test_the_evidence_is_whole() -> None:
+    assert verify(RECORDING, "full") == []
+
+
+def test_the_findings_follow_from_the_evidence() -> None:
+    assert [str(d) for d in findings.check(Recording.open(RECORDING))] == []
+
+
+def test_every_planted_fact_is_found() -> None:
+    done = CliRunner().invoke(group, ["lab", "score", str(RECORDING), "--truth", str(HERE), "--json"])
+    score = json.loads(done.stdout)
+    assert [(s["outcome"], s["wrong"], s["missed"]) for s in score["scores"]] == [
+        ("endpoints", [], []),
+        ("syncs", [], []),
+        ("bids", [], []),
+    ]
+    assert all(s["planted"] > 0 for s in score["scores"])
+
+
+def test_the_skill_leads_to_the_third_party_it_was_planted_with(found: findings.Findings) -> None:
+    talks = found.tables["endpoints"].query("kind == 'session' and contacted")
+    idle = found.tables["endpoints"].query("kind == 'idle' and contacted")
+    third = set(talks.query("party == 'third'")["organisation"])
+    assert third
+    assert not third & set(idle["organisation"])
+    assert set(idle["organisation"]) == {"Amazon"}
+
+
+def test_every_sentence_was_answered(found: findings.Findings) -> None:
+    said = found.tables["utterances"]
+    assert set(said["purpose"]) >= {"enable", "converse", "disable"}
+    assert said.groupby(["session", "purpose"])["delivered"].any().all()
+
+
+def test_identifiers_are_redacted_everywhere(found: findings.Findings) -> None:
+    secrets = {
+        cookie["value"]
+        for step in Recording.open(RECORDING).steps("visit")
+        for cookie in step.json("cookies.json")["after"]
+        if len(cookie["value"]) >= 8
+    }
+    assert secrets
+    shown = "".join(table.to_csv() for table in found.tables.values())
+    report = HERE / "recording" / "findings" / "conclusions.json"
+    assert not [value for value in secrets if value in shown + report.read_text()]
+
+
+def test_bytes_are_the_same_under_another_hash_seed_time_zone_and_folder(tmp_path: Path) -> None:
+    made = []
+    for number, (seed, zone) in enumerate([("1", "Asia/Tokyo"), ("2", "America/Lima")]):
+        folder = tmp_path / f"copy-{number}"
+        shutil.copytree(RECORDING, folder / "golden")
+        subprocess.run(
+            [sys.executable, "-m", "echoaudit", "replay", "golden", "-o", "report.html"],
+            cwd=folder,
+            env={**os.environ, "PYTHONHASHSEED": seed, "TZ": zone},
+            check=True,
+            capture_output=True,
+        )
+        files = sorted((folder / "golden" / "findings").iterdir())
+        made.append([f.read_bytes() for f in (*files, folder / "report.html")])
+    assert made[0] == made[1]
+
+
+def test_a_flipped_byte_of_evidence_is_named(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(RECORDING, copy)
+    file = next(copy.rglob("traffic.pcapng"))
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.chmod(0o600)
+    file.write_bytes(data)
+    (problem,) = verify(copy)
+    assert "traffic.pcapng" in str(problem)
