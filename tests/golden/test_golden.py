@@ -43,13 +43,13 @@ def test_every_planted_fact_is_found() -> None:
     assert all(s["planted"] > 0 for s in score["scores"])
 
 
-def test_the_skill_leads_to_the_third_party_it_was_planted_with(found: findings.Findings) -> None:
-    talks = found.tables["endpoints"].query("kind == 'session' and contacted")
-    idle = found.tables["endpoints"].query("kind == 'idle' and contacted")
-    third = set(talks.query("party == 'third'")["organisation"])
-    assert third
-    assert not third & set(idle["organisation"])
+def test_a_skills_contacts_are_told_from_the_echos_own(found: findings.Findings) -> None:
+    contacted = found.tables["endpoints"].query("contacted")
+    idle = contacted.query("kind == 'idle'")
+    added = set(contacted.query("kind == 'session'")["host"]) - set(idle["host"])
+    assert "api.washii-skills.com" in added
     assert set(idle["organisation"]) == {"Amazon"}
+    assert set(idle["party"]) == {"platform"}
 
 
 def test_every_sentence_was_answered(found: findings.Findings) -> None:

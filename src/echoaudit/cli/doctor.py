@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from echoaudit.cli import options
-from echoaudit.errors import EchoauditError, ExitCode
+from echoaudit.errors import BadInput, EchoauditError, ExitCode, Unavailable
 
 if TYPE_CHECKING:
     from echoaudit.study.models import Config
@@ -26,6 +26,7 @@ LAB_EXTRA = (
     "hypercorn", "starlette", "python_multipart", "httpx", "pymicro_wakeword", "pocketsphinx",
     "rapidfuzz",
 )  # fmt: skip
+EXAMPLE = "echoaudit doctor browser"
 SPACE_NEEDED = 2 * 1024**3
 MARKS = {"ok": "ok", "warn": "warn", "fail": "FAIL", "not here": "-"}
 
@@ -38,6 +39,10 @@ class Check:
     state: str
     message: str
     fix: str | None = None
+
+
+Look = Callable[["Config"], Iterable[Check]]
+"""Looks at one part of the machine; raises what it cannot tell as a check."""
 
 
 @click.command("doctor", short_help="Check what this machine has and needs.")
@@ -54,17 +59,22 @@ def command(
     from echoaudit.study import load_config
 
     config = load_config(config_path, options.parse_settings(settings))
-    checks = [
-        check
-        for check in _all(config)
-        if not names or any(check.name.startswith(name) for name in names)
-    ]
+    checks = _named(list(_all(config)), names)
     width = max((len(check.name) for check in checks), default=0)
     lines = [line for check in checks for line in _lines(check, width)]
     failed = sum(check.state == "fail" for check in checks)
     lines.append(f"{config.config}: {failed} failed" if failed else f"{config.config}: ready")
     options.show(as_json, [asdict(check) for check in checks], lines)
     return ExitCode.UNAVAILABLE if failed else ExitCode.OK
+
+
+def _named(checks: list[Check], names: Sequence[str]) -> list[Check]:
+    """The checks whose names begin with one of ``names``; all without names."""
+    for name in names:
+        if not any(check.name.startswith(name) for check in checks):
+            known = ", ".join(sorted({check.name for check in checks}))
+            raise BadInput(f"no check is called {name!r}; allowed: {known}; example: {EXAMPLE}")
+    return [c for c in checks if not names or any(c.name.startswith(name) for name in names)]
 
 
 def _lines(check: Check, width: int) -> Iterator[str]:
@@ -74,23 +84,46 @@ def _lines(check: Check, width: int) -> Iterator[str]:
 
 
 def _all(config: Config) -> Iterator[Check]:
-    groups: list[tuple[str, Callable[[Config], Iterable[Check]]]] = [
+    groups: list[tuple[str, Look]] = [
         ("extras", _extras),
         ("disk", _disk),
         ("browser", _browser),
         ("voice", _voice),
+        ("transcriber", _transcriber),
     ]
     if config.lab is not None:
-        groups.append(("lab", _lab))
+        groups += [("gateway", _gateway_programs), ("lab", _lab)]
     else:
         groups += [("gateway", _gateway), ("sound", _sound), ("accounts", _accounts)]
     for name, look in groups:
         try:
             yield from look(config)
+        except Unavailable as error:
+            yield Check(name, "fail", error.message, error.fix)
         except EchoauditError as error:
-            yield Check(name, "fail", error.args[0])
+            yield Check(name, "fail", str(error))
         except Exception as error:  # noqa: BLE001 - a check that crashes is itself a finding
             yield Check(name, "fail", f"the check itself failed: {type(error).__name__}: {error}")
+
+
+def require(config: Config) -> None:
+    """Refuse before a run begins what would stop it later, perhaps after hours.
+
+    Looks at what is quickly looked at: no browser is started and no device is called.
+
+    Raises:
+        BadInput: a setting cannot work, such as a voice that the engine lacks.
+        Unavailable: the first thing that is missing.
+    """
+    looks: list[Look] = [_extras, _browser_programs, _voice, _transcriber]
+    if config.lab is not None:
+        looks += [_gateway_programs, _lab_parts]
+    else:
+        looks += [_gateway, _sound, _secrets]
+    for look in looks:
+        for check in look(config):
+            if check.state == "fail":
+                raise Unavailable(check.message, fix=check.fix)
 
 
 def _extras(config: Config) -> Iterator[Check]:
@@ -122,11 +155,25 @@ def _browser(config: Config) -> Iterator[Check]:
     yield from (Check(*found) for found in check(config.browser))
 
 
+def _browser_programs(config: Config) -> Iterator[Check]:
+    from echoaudit.instruments.browser import chromium
+
+    found = chromium.find(config.browser)
+    yield Check("browser", "ok", f"Chromium {found.version} at {found.binary}")
+
+
 def _voice(config: Config) -> Iterator[Check]:
     from echoaudit.instruments import voices
 
     voices.check(config.speaker)
     yield Check("voice", "ok", f"{config.speaker.engine} speaks")
+
+
+def _transcriber(config: Config) -> Iterator[Check]:
+    from echoaudit.instruments import transcribe
+
+    transcribe.check(config.microphone.transcriber)
+    yield Check("transcriber", "ok", f"{config.microphone.transcriber} is loaded")
 
 
 def _sound(config: Config) -> Iterator[Check]:
@@ -144,6 +191,12 @@ def _gateway(config: Config) -> Iterator[Check]:
     yield from (Check(*found) for found in check(config.gateway))
 
 
+def _gateway_programs(config: Config) -> Iterator[Check]:
+    from echoaudit.instruments.gateway import check_programs
+
+    yield from (Check(*found) for found in check_programs(config.gateway))
+
+
 def _accounts(config: Config) -> Iterator[Check]:
     from echoaudit.instruments.gateway import check_devices
 
@@ -154,6 +207,10 @@ def _accounts(config: Config) -> Iterator[Check]:
         yield Check("devices", "ok", f"{len(config.devices)} speakers named")
         macs = {account: device.mac for account, device in config.devices.items()}
         yield from (Check(*found) for found in check_devices(config.gateway, macs))
+    yield from _secrets(config)
+
+
+def _secrets(config: Config) -> Iterator[Check]:
     if config.sign_in is None:
         yield Check("sign-in", "warn", "accounts' browsers will not be signed in", "set sign_in:")
     elif not config.sign_in.secrets.is_file():
@@ -170,3 +227,9 @@ def _lab(config: Config) -> Iterator[Check]:
     from echoaudit.lab import startup
 
     yield from (Check(*found) for found in startup.check(config))
+
+
+def _lab_parts(config: Config) -> Iterator[Check]:
+    from echoaudit.lab import startup
+
+    yield from (Check(*found) for found in startup.check_parts(config))

@@ -51,10 +51,15 @@ def command(
     from echoaudit.study import load_config, load_study, merge
     from echoaudit.study.plan import describe, plan
 
-    overrides = options.parse_settings(settings)
+    written = load_config(config_path, options.parse_settings(settings))
     if world is not None:
-        overrides["lab.world"] = world
-    written = load_config(config_path, overrides)
+        if written.lab is None:
+            raise BadInput(
+                f"{config_path} has no lab, so no world; allowed: a configuration with lab:; "
+                f"example: --config {options.DEFAULT_CONFIG}",
+                file="--world",
+            )
+        written = load_config(config_path, {**options.parse_settings(settings), "lab.world": world})
     study = load_study(paths, written)
     folder = _folder(study, written, into, new)
     private = folder.parent / ".private" / folder.name
@@ -66,9 +71,13 @@ def command(
         options.show(as_json, steps.to_json(), describe(steps))
         return ExitCode.OK
     job = Job(study, written, config, steps, folder, private)
+    if _is_sealed(job):
+        return _conclude(job, as_json)
     if written.lab is None:
+        _require(job)
         _record(job, health=lambda: None)
     elif namespaces.inside():
+        _require(job)
         with startup.boot(study, written, private / "lab") as health:
             _record(job, health)
     else:
@@ -121,6 +130,41 @@ def _folder(study: LoadedStudy, config: Config, into: Path | None, new: bool) ->
     return root / f"{study.name}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
 
 
+def _is_sealed(job: Job) -> bool:
+    """Whether nothing is left to record.
+
+    Raises:
+        BadInput: the folder holds something else than this very run, or a file is in its way.
+    """
+    from echoaudit.recording import Recording
+
+    if not (job.folder / "recording.json").exists():
+        if job.folder.exists() and (not job.folder.is_dir() or any(job.folder.iterdir())):
+            raise BadInput(
+                "is there and no recording; allowed: a new or empty folder, or a recording to go "
+                "on with; example: --into recordings/again",
+                file=job.folder,
+            )
+        return False
+    recording = Recording.open(job.folder)
+    _refuse_other(recording, job)
+    return recording.sealed
+
+
+def _require(job: Job) -> None:
+    from echoaudit.cli import doctor
+
+    doctor.require(job.written)
+    talking = [t.account.id for w in job.plan.waves if w.kind == "sessions" for t in w.tracks]
+    without = [account for account in talking if account not in job.config.devices]
+    if without:
+        known = ", ".join(sorted(job.config.devices)) or "none"
+        raise BadInput(
+            f"no device for account {', '.join(without)} (devices: {known}); allowed: one for each "
+            f"account; example: devices: {{{without[0]}: {{mac: 'fc:65:de:00:00:01'}}}}"
+        )
+
+
 def _same_run(recording: Recording, study: LoadedStudy, config: Config) -> bool:
     same_study = recording.study_hash == study.hash
     return same_study and recording.info.get("config") == _portable(config)
@@ -158,15 +202,16 @@ def _recording(job: Job) -> Recording:
             plan=job.plan.to_json(),
             tools=tools(),
         )
-    recording = Recording.resume(job.folder)
+    return Recording.resume(job.folder)
+
+
+def _refuse_other(recording: Recording, job: Job) -> None:
     if not _same_run(recording, job.study, job.written):
-        recording.close()
         raise BadInput(
             "holds the recording of another study or configuration; allowed: a new folder, or "
             "the very command it was begun with; example: --into recordings/again",
             file=job.folder,
         )
-    return recording
 
 
 def _record(job: Job, health: Callable[[], None]) -> None:
@@ -181,7 +226,12 @@ def _record(job: Job, health: Callable[[], None]) -> None:
             progress.note(f"recording {job.folder}, {total} steps, {done} done")
             runner = Runner(job.config, job.plan, recording, rooms, progress, health)
             _stop_on_signal(runner)
-            runner.run()
+            try:
+                runner.run()
+            except Exception:
+                # Whatever fails in a world that has ended is told by what ended it.
+                health()
+                raise
         recording.seal()
 
 

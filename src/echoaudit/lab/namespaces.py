@@ -48,8 +48,7 @@ def _usable() -> tuple[list[str], str | None]:
     """The options for ``unshare`` that work here, or why none does."""
     missing = missing_programs()
     if missing:
-        packages = " ".join(sorted({PROGRAMS[name] for name in missing}))
-        return [], f"missing programs: {', '.join(missing)} (apt-get install {packages})"
+        return [], f"missing programs: {', '.join(missing)}"
     reasons = []
     for options in _choices():
         reason = _refusal(options)
@@ -86,6 +85,17 @@ def missing_programs() -> list[str]:
     return [name for name in PROGRAMS if shutil.which(name, path=path) is None]
 
 
+def fix() -> str:
+    """What makes the machine possible where `available` says that it is not."""
+    missing = missing_programs()
+    if missing:
+        return f"apt-get install {' '.join(sorted({PROGRAMS[name] for name in missing}))}"
+    return (
+        "run as root (sudo), or allow user namespaces (sysctl user.max_user_namespaces=10000"
+        " kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0)"
+    )
+
+
 def _environment(base: Mapping[str, str]) -> dict[str, str]:
     """The environment with the system folders on its path."""
     return {**base, "PATH": os.pathsep.join([base.get("PATH", os.defpath), *SYSTEM_FOLDERS])}
@@ -115,12 +125,7 @@ def enter(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> NoRet
     """
     options, reason = _usable()
     if reason is not None:
-        raise Unavailable(
-            f"the lab needs namespaces of its own: {reason}",
-            fix="run as root (sudo), or allow user namespaces"
-            " (sysctl kernel.unprivileged_userns_clone=1"
-            " kernel.apparmor_restrict_unprivileged_userns=0)",
-        )
+        raise Unavailable(f"the lab needs namespaces of its own: {reason}", fix=fix())
     reading, writing = os.pipe()
     script = str(Path(machine_init.__file__).resolve())
     first = [sys.executable, "-I", "-S", script, str(reading)]

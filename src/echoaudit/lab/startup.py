@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,9 +13,11 @@ from typing import Any
 from echoaudit.errors import EchoauditError, Unavailable
 from echoaudit.lab import namespaces, topology
 from echoaudit.lab.accounts import make_accounts, read_accounts, write_accounts, write_sign_in
+from echoaudit.lab.air import INSTALL as INSTALL_SOUND
 from echoaudit.lab.air import Air
 from echoaudit.lab.authority import load_or_make
 from echoaudit.lab.machine import Machine
+from echoaudit.lab.prebid import bundle
 from echoaudit.lab.world import World, load_world
 from echoaudit.lab.world_settings import overlay as world_overlay
 from echoaudit.study import LoadedStudy
@@ -22,6 +25,7 @@ from echoaudit.study.models import Config, LabSettings
 from echoaudit.study.plan import accounts as accounts_of
 
 Found = tuple[str, str, str, str | None]
+SOUND_PROGRAMS = ("pulseaudio", "pactl", "pacat")
 PROXY_CERTIFICATE = "mitmproxy-ca-cert.pem"
 
 
@@ -75,30 +79,41 @@ def boot(study: LoadedStudy, config: Config, state: Path) -> Iterator[Callable[[
 
 def check(config: Config) -> list[Found]:
     """What ``echoaudit doctor`` tells about the lab."""
-    found: list[Found] = []
     reason = namespaces.available()
-    fix = "run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1"
-    found.append(
-        ("lab-namespaces", "fail", reason, fix)
+    machine: Found = (
+        ("lab-namespaces", "fail", reason, namespaces.fix())
         if reason
         else ("lab-namespaces", "ok", "a network of its own can be made", None)
     )
-    for program in namespaces.missing_programs():
-        found.append((f"lab-{program}", "fail", f"{program} is not installed", "make setup"))
+    return [machine, *check_parts(config)]
+
+
+def check_parts(config: Config) -> list[Found]:
+    """What the lab needs besides a machine to run on; looked at without starting anything."""
+    return [_check_world(config), _check_sound_server(), _check_prebid()]
+
+
+def _check_world(config: Config) -> Found:
     try:
         world = _world(config)
-        found.append(("lab-world", "ok", f"{world.name}: {len(world.hosts())} hosts", None))
     except EchoauditError as error:
-        found.append(("lab-world", "fail", str(error), None))
-    from echoaudit.lab.prebid import bundle_path
+        return ("lab-world", "fail", str(error), None)
+    return ("lab-world", "ok", f"{world.name}: {len(world.hosts())} hosts", None)
 
-    bundle = bundle_path()
-    found.append(
-        ("lab-prebid", "ok", "Prebid.js is built", None)
-        if bundle.is_file()
-        else ("lab-prebid", "fail", "Prebid.js is not built", "python -m echoaudit.lab.prebid")
-    )
-    return found
+
+def _check_sound_server() -> Found:
+    missing = [program for program in SOUND_PROGRAMS if shutil.which(program) is None]
+    if missing:
+        return ("lab-air", "fail", f"missing programs: {', '.join(missing)}", INSTALL_SOUND)
+    return ("lab-air", "ok", "PulseAudio is installed", None)
+
+
+def _check_prebid() -> Found:
+    try:
+        bundle()
+    except Unavailable as error:
+        return ("lab-prebid", "fail", error.message, error.fix)
+    return ("lab-prebid", "ok", "Prebid.js is built", None)
 
 
 def _settings(config: Config) -> LabSettings:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from echoaudit.instruments.browser import chromium
+from echoaudit.instruments.browser.errors import BrowserCrashed
 from echoaudit.instruments.browser.session import Session
 from echoaudit.instruments.browser.visit import State, Visit
 from echoaudit.study.models import SignIn
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from selenium.webdriver.remote.webelement import WebElement
 
 POLL = 0.1
+_NETWORK_ERROR = re.compile(r"net::ERR_[A-Z0-9_]+")
 _READY = "return document.readyState"
 
 
@@ -24,8 +27,14 @@ def sign_in(session: Session, form: SignIn, username: str, password: str) -> Vis
     """Fill in the sign-in form and wait for the cookie that shows success.
 
     A profile that is signed in already is left as it is. Secrets appear in no state or reason.
+    ``BrowserCrashed`` when the browser or its driver is gone.
     """
-    from selenium.common.exceptions import NoSuchElementException, TimeoutException
+    from selenium.common.exceptions import (
+        NoSuchElementException,
+        TimeoutException,
+        WebDriverException,
+    )
+    from urllib3.exceptions import HTTPError
 
     started = time.time()
     timeout = session.settings.page_timeout
@@ -45,6 +54,15 @@ def sign_in(session: Session, form: SignIn, username: str, password: str) -> Vis
         )
     except TimeoutException:
         return _result(session, started, "timeout", f"no sign-in page within {timeout:g} s")
+    except WebDriverException as error:
+        unreachable = _NETWORK_ERROR.search(error.msg or "")
+        if unreachable is None:
+            raise BrowserCrashed("the browser went away during the sign-in") from error
+        return _result(
+            session, started, "failed", f"{form.url} cannot be reached: {unreachable[0]}"
+        )
+    except HTTPError as error:
+        raise BrowserCrashed("the browser's driver went away during the sign-in") from error
 
 
 def _fill_in(driver: Chrome, form: SignIn, username: str, password: str) -> WebElement:

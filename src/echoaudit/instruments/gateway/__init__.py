@@ -6,8 +6,8 @@ device apart. All programs it starts end with it, and every rule it sets is remo
 
 from __future__ import annotations
 
-from echoaudit.instruments.gateway.checks import Found, check
+from echoaudit.instruments.gateway.checks import Found, check, check_programs
 from echoaudit.instruments.gateway.discovery import check_devices
 from echoaudit.instruments.gateway.gateway import Capture, Gateway
 
-__all__ = ["Capture", "Found", "Gateway", "check", "check_devices"]
+__all__ = ["Capture", "Found", "Gateway", "check", "check_devices", "check_programs"]

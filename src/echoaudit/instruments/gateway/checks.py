@@ -35,10 +35,15 @@ class Found(NamedTuple):
 
 def check(settings: GatewaySettings) -> list[Found]:
     """Everything a gateway with these settings needs; nothing is changed."""
-    found: list[Found] = []
-    for part in (_programs, _rights, _interfaces, _ports, _files):
+    found = check_programs(settings)
+    for part in (_rights, _interfaces, _ports, _files):
         found.extend(part(settings))
     return found
+
+
+def check_programs(settings: GatewaySettings) -> list[Found]:
+    """The programs that a gateway with these settings starts."""
+    return list(_programs(settings))
 
 
 def _programs(settings: GatewaySettings) -> Iterator[Found]:
