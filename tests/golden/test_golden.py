@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+
 from echoaudit import findings
 from echoaudit.cli import group
 from echoaudit.recording import Recording, verify
@@ -33,7 +34,9 @@ def test_the_findings_follow_from_the_evidence() -> None:
 
 
 def test_every_planted_fact_is_found() -> None:
-    done = CliRunner().invoke(group, ["lab", "score", str(RECORDING), "--truth", str(HERE), "--json"])
+    done = CliRunner().invoke(
+        group, ["lab", "score", str(RECORDING), "--truth", str(HERE), "--json"]
+    )
     score = json.loads(done.stdout)
     assert [(s["outcome"], s["wrong"], s["missed"]) for s in score["scores"]] == [
         ("endpoints", [], []),

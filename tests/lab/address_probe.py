@@ -65,7 +65,9 @@ def redirect(host: Host) -> str:
         )
         answer = sock.makefile("rb").read().decode()
     return next(
-        l.split(" ", 1)[1] for l in answer.splitlines() if l.lower().startswith("location:")
+        line.split(" ", 1)[1]
+        for line in answer.splitlines()
+        if line.lower().startswith("location:")
     )
 
 
