@@ -147,6 +147,21 @@ def test_a_contact_uses_exactly_the_versions_ordered(cloud, tmp_path, tls, http)
     assert 1000 < row["received"] < 5000
 
 
+@pytest.mark.parametrize(("http", "chosen"), [("1.1", "http/1.1"), ("2", "h2")])
+def test_a_peer_that_prefers_the_older_version_cannot_choose_it(cloud, tmp_path, http, chosen):
+    """A proxy follows the order of the client's offers; httpx puts HTTP/1.1 first."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*cloud.certificate)
+    context.set_alpn_protocols(["http/1.1", "h2"])
+    network = Network([cloud.ca], ContactLog(tmp_path / "contacts-one.jsonl", "one"))
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        here = f"https://localhost:{server.getsockname()[1]}/"
+        visit = pool.submit(network.visit, Contact(here, http=http), "background")
+        with context.wrap_socket(server.accept()[0], server_side=True) as peer:
+            assert peer.selected_alpn_protocol() == chosen
+        assert visit.result() is not None, "the peer hung up"
+
+
 def test_failed_contacts_are_logged_and_harmless(cloud, tmp_path):
     log = tmp_path / "truth" / "contacts-one.jsonl"
     stranger = LoopbackCloud(tmp_path / "other", [])

@@ -207,7 +207,7 @@ class Runner:
                     if crashes >= BROWSERS_PER_VISIT:
                         raise Unavailable(f"{step.id}: {crash}, {crashes} times") from crash
                     return steps[number:]
-                self.progress.finished(step, _seen(visit))
+                self.progress.finished(step, _seen(step, visit))
         return []
 
     def _crashed(self, step: Step) -> int:
@@ -264,7 +264,9 @@ def _heard(turns: list[Turn]) -> str:
     return f"{len(answered)} of {len(asked)} sentences answered"
 
 
-def _seen(visit: Visit) -> str:
+def _seen(step: Step, visit: Visit) -> str:
     if visit.state != "complete":
         return f"{visit.state}: {visit.reason}"
+    if step.kind == "sign-in":
+        return f"signed in, {visit.ended - visit.started:.1f} s"
     return f"{visit.bids} bids, {visit.requests} requests, {visit.ended - visit.started:.1f} s"
