@@ -2,9 +2,12 @@
 
 import json
 import os
+import socket
+import ssl
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from echoaudit.instruments.microphone import Microphone
 from echoaudit.instruments.speaker import Speaker
 from echoaudit.instruments.voices import synthesise
 from echoaudit.lab.air import Air
+from echoaudit.lab.authority import load_or_make
 from echoaudit.lab.echo_contacts import Contact, ContactLog, Network
 from echoaudit.lab.echo_ear import RATE, WakeWord, commands, cut_into_frames
 from echoaudit.lab.hearing import (
@@ -148,12 +152,13 @@ def test_a_contact_uses_exactly_the_versions_ordered(cloud, tmp_path, tls, http)
 
 
 @pytest.mark.parametrize(("http", "chosen"), [("1.1", "http/1.1"), ("2", "h2")])
-def test_a_peer_that_prefers_the_older_version_cannot_choose_it(cloud, tmp_path, http, chosen):
+def test_a_peer_that_prefers_the_older_version_cannot_choose_it(tmp_path, http, chosen):
     """A proxy follows the order of the client's offers; httpx puts HTTP/1.1 first."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*cloud.certificate)
+    authority = load_or_make(tmp_path / "ca")
+    context.load_cert_chain(authority.leaf("localhost"))
     context.set_alpn_protocols(["http/1.1", "h2"])
-    network = Network([cloud.ca], ContactLog(tmp_path / "contacts-one.jsonl", "one"))
+    network = Network([authority.pem], ContactLog(tmp_path / "contacts-one.jsonl", "one"))
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
         here = f"https://localhost:{server.getsockname()[1]}/"
         visit = pool.submit(network.visit, Contact(here, http=http), "background")

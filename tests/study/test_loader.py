@@ -207,6 +207,8 @@ def test_persona_faults(text: str | bytes, place: str, words: str, write: Write)
         ("config: c\ndevices:\n  x-1: {mac: 'aa:bb:cc:dd:ee:ff'}\n"
          "  x-2: {mac: 'aa:bb:cc:dd:ee:ff'}\n",
          "4:14", "device address 'aa:bb:cc:dd:ee:ff' a second time"),
+        ("config: c\ndevices: {x-1: {mac: 'aa:bb:cc:dd:ee:ff'}}\ngateway: {trusting: [x-2]}\n",
+         "3:22", "account 'x-2' has no device (did you mean 'x-1'?)"),
         ("config: c\ngateway: {address: 300.1.1.1/24}\n", "2:20", "an IPv4 address"),
         ("config: c\ngateway: {dns: [9.9.9.9, dns.example]}\n", "2:26", "an IP address"),
         ("config: c\nseed: 99999999999999999999\n", "2:7", "a whole number from 0"),

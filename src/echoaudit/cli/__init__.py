@@ -25,6 +25,29 @@ COMMANDS = {
 }
 
 
+_FREE = "free disk space, then run the same command"
+_OTHER = "name another file or folder"
+_WRITABLE = "make it writable, or name another folder"
+PATH_FAULTS = {
+    errno.ENOENT: _OTHER,
+    errno.ENOTDIR: _OTHER,
+    errno.EISDIR: _OTHER,
+    errno.EEXIST: _OTHER,
+    errno.ENAMETOOLONG: _OTHER,
+    errno.ELOOP: _OTHER,
+}
+"""Errors of the system that a path as the user wrote it leads to, and what mends each."""
+MENDS = {
+    **PATH_FAULTS,
+    errno.ENOSPC: _FREE,
+    errno.EDQUOT: _FREE,
+    errno.EROFS: _WRITABLE,
+    errno.EACCES: _WRITABLE,
+    errno.EPERM: _WRITABLE,
+}
+"""Errors of the system that a user can mend; all others are faults of the program."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called, so that help is instant."""
 
@@ -89,10 +112,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.stderr.close()
         sys.exit(ExitCode.OK)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+        if error.errno not in MENDS:
             raise
-        where = f" ({error.filename})" if error.filename else ""
-        _fail(f"{(error.strerror or str(error)).lower()}{where}", ExitCode.UNAVAILABLE)
+        where = f"{error.filename}: " if error.filename else ""
+        code = ExitCode.BAD_INPUT if error.errno in PATH_FAULTS else ExitCode.UNAVAILABLE
+        reason = error.strerror or str(error)
+        _fail(f"{where}{reason.lower()}; fix: {MENDS[error.errno]}", code)
     sys.exit(result if isinstance(result, int) else ExitCode.OK)
 
 

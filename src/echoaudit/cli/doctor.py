@@ -166,6 +166,7 @@ def _voice(config: Config) -> Iterator[Check]:
     from echoaudit.instruments import voices
 
     voices.check(config.speaker)
+    voices.synthesise("check", config.speaker)
     yield Check("voice", "ok", f"{config.speaker.engine} speaks")
 
 

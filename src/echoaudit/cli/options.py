@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from echoaudit.errors import BadInput
+from echoaudit.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +69,28 @@ def show(as_json: bool, value: Any, lines: Iterable[str]) -> None:
     else:
         for line in lines:
             click.echo(plain(line))
+
+
+def require_writable(report: Path) -> None:
+    """Make sure that a report can be written where it is wanted, before any work is done for it.
+
+    Raises:
+        BadInput: a folder is there, or a file where its folder should be.
+        Unavailable: the folder cannot be made or written.
+    """
+    if report.is_dir():
+        raise BadInput("is a folder; allowed: a file; example: -o report.html", file=report)
+    try:
+        report.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(report.parent, error.strerror) from error
+    if not os.access(report.parent, os.W_OK | os.X_OK):
+        raise _unwritable(report.parent, "not writable by this user")
+
+
+def _unwritable(folder: Path, reason: str | None) -> Unavailable:
+    fix = "make it a writable folder, or name another with -o FILE or --set folders.reports=FOLDER"
+    return Unavailable(f"the report's folder {folder} cannot be used ({reason})", fix=fix)
 
 
 def plain(text: str) -> str:

@@ -34,6 +34,7 @@ def command(folder: Path, check: bool, output: Path | None, as_json: bool) -> in
         options.show(as_json, {"differences": lines[:-1]}, lines)
         return ExitCode.DIFFERENT if differences else ExitCode.OK
     report = output or Path("reports") / f"{folder.resolve().name}.html"
+    options.require_writable(report)
     found = findings.replay(recording, report)
     options.show_verdicts(as_json, found, folder, report)
     return ExitCode.OK

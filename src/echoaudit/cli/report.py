@@ -23,6 +23,7 @@ def command(folder: Path, output: Path | None) -> int:
 
     report = output or Path("reports") / f"{folder.resolve().name}.html"
     recording = Recording.open(folder)
+    options.require_writable(report)
     findings.write_report(recording, findings.compute(recording), report)
     click.echo(report)
     return ExitCode.OK

@@ -99,6 +99,11 @@ class Job:
     private: Path
     """Folder for what must never be in a recording: profiles, sockets, the lab's state."""
 
+    @property
+    def report(self) -> Path:
+        """Where the report goes."""
+        return self.config.folders.reports / f"{self.folder.name}.html"
+
 
 def _same_command(folder: Path) -> list[str]:
     arguments = [a for a in sys.argv[1:] if a != "--new"]
@@ -154,6 +159,7 @@ def _is_sealed(job: Job) -> bool:
 def _require(job: Job) -> None:
     from echoaudit.cli import doctor
 
+    options.require_writable(job.report)
     doctor.require(job.written)
     talking = [t.account.id for w in job.plan.waves if w.kind == "sessions" for t in w.tracks]
     without = [account for account in talking if account not in job.config.devices]
@@ -253,7 +259,6 @@ def _conclude(job: Job, as_json: bool) -> int:
     from echoaudit.recording import Recording
 
     recording = Recording.open(job.folder)
-    report = job.config.folders.reports / f"{job.folder.name}.html"
-    found = findings.replay(recording, report)
-    options.show_verdicts(as_json, found, job.folder, report)
+    found = findings.replay(recording, job.report)
+    options.show_verdicts(as_json, found, job.folder, job.report)
     return ExitCode.OK

@@ -8,7 +8,7 @@ from typing import Literal, cast
 import click
 
 from echoaudit.cli import options
-from echoaudit.errors import ExitCode
+from echoaudit.errors import BadInput, ExitCode
 
 LEVELS = ("fast", "complete", "full")
 
@@ -27,6 +27,8 @@ def command(folder: Path, level: str, as_json: bool) -> int:
     """Check the journal's chain and every evidence file of RECORDING; exit 1 on any fault."""
     from echoaudit.recording import verify
 
+    if not any((folder / name).exists() for name in ("recording.json", "journal.jsonl")):
+        raise BadInput("not a recording: it has no recording.json", file=folder)
     problems = verify(folder, cast(Literal["fast", "complete", "full"], level))
     lines = [str(problem) for problem in problems]
     verdict = f"{len(problems)} problems" if problems else f"whole ({level} check)"

@@ -25,6 +25,8 @@ from echoaudit.study.models import Config, LabSettings
 from echoaudit.study.plan import accounts as accounts_of
 
 Found = tuple[str, str, str, str | None]
+AIR = Path("/run/echoaudit-air")
+"""On the machine's private /run: a socket's path must be short and without blanks."""
 SOUND_PROGRAMS = ("pulseaudio", "pactl", "pacat")
 PROXY_CERTIFICATE = "mitmproxy-ca-cert.pem"
 
@@ -64,7 +66,7 @@ def boot(study: LoadedStudy, config: Config, state: Path) -> Iterator[Callable[[
     accounts = _accounts(study, config)
     load_or_make(state / "ca")
     credentials = _write_accounts(state, accounts)
-    with Air(accounts, state / "air", settings.noise) as air:
+    with Air(accounts, AIR, settings.noise) as air:
         os.environ.update(air.environment())
         machine = Machine(
             hosts=world.hosts(),
