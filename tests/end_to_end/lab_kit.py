@@ -47,15 +47,19 @@ class Lab:
         assert done.returncode == 0, done.stderr[-4000:]
         return Run(self, f"recordings/{name}", done)
 
-    def kill_after(self, seconds: float, name: str, **settings: str) -> bool:
-        """Run, and SIGKILL after so many seconds; whether it was still running then."""
+    def kill_after(self, seconds: float, name: str, **settings: str) -> str | None:
+        """Run, and SIGKILL after so many seconds; what the run said if it had ended before."""
         arguments = run_arguments(name, "personas/fashion.yaml", settings)
-        with subprocess.Popen(
-            [sys.executable, "-m", "echoaudit", *arguments],
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as running:
+        said = self.folder / "said.txt"
+        with (
+            said.open("w") as output,
+            subprocess.Popen(
+                [sys.executable, "-m", "echoaudit", *arguments],
+                cwd=self.folder,
+                stdout=output,
+                stderr=output,
+            ) as running,
+        ):
             try:
                 running.wait(seconds)
             except subprocess.TimeoutExpired:
@@ -63,8 +67,8 @@ class Lab:
                 running.wait()
                 # The kernel ends the lab's machine a few hundredths of a second later.
                 time.sleep(0.3)
-                return True
-        return False
+                return None
+        return said.read_text()[-2000:]
 
 
 def run_arguments(name: str, persona: str, settings: dict[str, str]) -> list[str]:

@@ -116,8 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             raise
         where = f"{error.filename}: " if error.filename else ""
         code = ExitCode.BAD_INPUT if error.errno in PATH_FAULTS else ExitCode.UNAVAILABLE
-        reason = error.strerror or str(error)
-        _fail(f"{where}{reason.lower()}; fix: {MENDS[error.errno]}", code)
+        # Not the error's own words: libraries put whole sentences there.
+        reason = os.strerror(error.errno).lower()
+        _fail(f"{where}{reason}; fix: {MENDS[error.errno]}", code)
     sys.exit(result if isinstance(result, int) else ExitCode.OK)
 
 

@@ -28,6 +28,8 @@ LAB_EXTRA = (
 )  # fmt: skip
 EXAMPLE = "echoaudit doctor browser"
 SPACE_NEEDED = 2 * 1024**3
+LEAST_SPACE = 100 * 1024**2
+"""Less does not hold the browsers' profiles, so a run is not begun."""
 MARKS = {"ok": "ok", "warn": "warn", "fail": "FAIL", "not here": "-"}
 
 
@@ -115,7 +117,7 @@ def require(config: Config) -> None:
         BadInput: a setting cannot work, such as a voice that the engine lacks.
         Unavailable: the first thing that is missing.
     """
-    looks: list[Look] = [_extras, _browser_programs, _voice, _transcriber]
+    looks: list[Look] = [_extras, _space, _browser_programs, _voice, _transcriber]
     if config.lab is not None:
         looks += [_gateway_programs, _lab_parts]
     else:
@@ -140,13 +142,25 @@ def _extras(config: Config) -> Iterator[Check]:
 
 
 def _disk(config: Config) -> Iterator[Check]:
-    folder = config.folders.recordings.resolve()
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    free = free_space(config.folders.recordings)
     state = "ok" if free > SPACE_NEEDED else "warn"
     message = f"{free / 1024**3:.1f} GiB free for {config.folders.recordings}"
     yield Check("disk", state, message, "free some space or set folders.recordings")
+
+
+def _space(config: Config) -> Iterator[Check]:
+    free = free_space(config.folders.recordings)
+    if free < LEAST_SPACE:
+        message = f"only {free / 1024**2:.0f} MiB are free for {config.folders.recordings}"
+        yield Check("disk", "fail", message, "free some space or set folders.recordings")
+
+
+def free_space(folder: Path) -> int:
+    """Bytes that are free where ``folder`` is, or will be."""
+    folder = folder.resolve()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
 
 
 def _browser(config: Config) -> Iterator[Check]:

@@ -27,7 +27,7 @@ def command() -> None:
     """The embedded lab."""
 
 
-@command.command("score")
+@command.command("score", short_help="Compare findings with the planted truth.")
 @options.recording
 @click.option(
     "--truth",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,5 +114,6 @@ def show_verdicts(as_json: bool, found: Findings, folder: Path, report: Path | N
     if report:
         lines.append(f"report:    {report}")
     lines.append(f"recording: {folder}")
-    lines.append(f"next:      echoaudit verify {folder}; echoaudit replay --check {folder}")
+    name = shlex.quote(str(folder))
+    lines.append(f"next:      echoaudit verify {name}; echoaudit replay --check {name}")
     show(as_json, value, lines)

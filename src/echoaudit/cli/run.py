@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from echoaudit.cli import options
-from echoaudit.errors import BadInput, EchoauditError, ExitCode
+from echoaudit.errors import BadInput, EchoauditError, ExitCode, Unavailable
 
 if TYPE_CHECKING:
     from echoaudit.recording import Recording
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from echoaudit.study import LoadedStudy
     from echoaudit.study.models import Config
     from echoaudit.study.plan import Plan
+
+
+NO_SPACE = 8 * 1024**2
+"""Bytes below which programs begin to fail in ways of their own."""
 
 
 @click.command("run", short_help="Run a study; the same command resumes.")
@@ -234,11 +238,24 @@ def _record(job: Job, health: Callable[[], None]) -> None:
             _stop_on_signal(runner)
             try:
                 runner.run()
-            except Exception:
-                # Whatever fails in a world that has ended is told by what ended it.
-                health()
+            except Exception as error:
+                _explain(job, error, health)
                 raise
         recording.seal()
+
+
+def _explain(job: Job, error: Exception, health: Callable[[], None]) -> None:
+    """Raise the cause of an error instead, where it is not the error itself."""
+    from echoaudit.cli.doctor import free_space
+
+    free = free_space(job.private)
+    if free < NO_SPACE and not isinstance(error, BadInput):
+        raise Unavailable(
+            f"the disk of {job.folder} is full ({free // 1024} KiB are left)",
+            fix="free disk space, then run the same command",
+        ) from error
+    # Whatever fails in a world that has ended is told by what ended it.
+    health()
 
 
 def _stop_on_signal(runner: Runner) -> None:

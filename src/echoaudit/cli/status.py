@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,9 +26,10 @@ def command(folder: Path, as_json: bool) -> int:
     finished = Counter(step.kind for step in recording.steps())
     interrupted = sum(event.event == "step-interrupted" for event in events)
     state = "sealed" if recording.sealed else "running" if recording.locked else "unfinished"
+    name = shlex.quote(str(folder))
     next_command = {
-        "sealed": f"echoaudit report {folder}",
-        "running": f"echoaudit status {folder}",
+        "sealed": f"echoaudit report {name}",
+        "running": f"echoaudit status {name}",
         "unfinished": "the command it was begun with; it resumes",
     }[state]
     value = {

@@ -8,10 +8,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from echoaudit.recording import canonical
+from echoaudit.recording.durable import unwritable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,16 +58,26 @@ def write_folder(
     nothing but findings may appear inside one.
     """
     home = folder.parent
-    new = Path(tempfile.mkdtemp(prefix=f".{home.name}.findings-", dir=home.parent))
-    try:
-        for name, table in sorted(tables.items()):
-            _write_table(new / f"{name}.parquet", table)
-        for name, value in documents.items():
-            _write_bytes(new / name, canonical(value) + b"\n")
-        _swap(new, folder)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+    with _writing(folder):
+        new = Path(tempfile.mkdtemp(prefix=f".{home.name}.findings-", dir=home.parent))
+        try:
+            for name, table in sorted(tables.items()):
+                _write_table(new / f"{name}.parquet", table)
+            for name, value in documents.items():
+                _write_bytes(new / name, canonical(value) + b"\n")
+            _swap(new, folder)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
     return folder
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn what the disk refuses into one clear line about ``path``."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def _swap(new: Path, folder: Path) -> None:
@@ -90,8 +102,9 @@ def _write_table(path: Path, table: pd.DataFrame) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all, making its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write_bytes(path, text.encode())
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_bytes(path, text.encode())
 
 
 def _write_bytes(path: Path, data: bytes) -> None:

@@ -90,13 +90,19 @@ def _hush_alsa() -> Any:
 @contextmanager
 def _machine_lock() -> Iterator[None]:
     """Hold the lock that all processes of this user share; ``Unavailable`` when it stays taken."""
-    path = Path(tempfile.gettempdir()) / f"echoaudit-sound-{os.getuid()}.lock"
+    path = _lock_folder() / f"echoaudit-sound-{os.getuid()}.lock"
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         _take(descriptor, path)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock_folder() -> Path:
+    # In a user namespace this user may be called root and meet the real root's file in /tmp.
+    own = os.environ.get("XDG_RUNTIME_DIR", "")
+    return Path(own if os.access(own, os.W_OK | os.X_OK) else tempfile.gettempdir())
 
 
 def _take(descriptor: int, path: Path) -> None:

@@ -49,7 +49,8 @@ def is_full(error: OSError) -> bool:
 def unwritable(path: Path, error: OSError) -> Unavailable:
     """The error that a failed operation on ``path`` ends in."""
     fix = "free disk space" if is_full(error) else "make the folder writable"
-    reason = error.strerror or type(error).__name__
+    # Not the error's own words: libraries put whole sentences there.
+    reason = os.strerror(error.errno) if error.errno else type(error).__name__
     return Unavailable(f"cannot write {path}: {reason}", fix=f"{fix}, then run the same command")
 
 

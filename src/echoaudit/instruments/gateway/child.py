@@ -90,10 +90,18 @@ class Child:
             process_group=0,
             env={**os.environ, **(environment or {})},
         )
+        self._failure: OSError | None = None
         self._reader = threading.Thread(target=self._read, name=f"{name} messages", daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
+        try:
+            self._follow()
+        except OSError as error:
+            # Asked for by require_alive: what the program says can no longer be kept.
+            self._failure = error
+
+    def _follow(self) -> None:
         assert self._process.stderr is not None
         with self._log.open("a", encoding="utf-8") as log:
             for line in self._process.stderr:
@@ -111,7 +119,13 @@ class Child:
         return self._process.poll() is None
 
     def require_alive(self) -> None:
-        """Raise ``Unavailable`` with the program's last words when it has ended."""
+        """Raise ``Unavailable`` when the program has ended or its messages are being lost."""
+        if self._failure is not None:
+            reason = self._failure.strerror or type(self._failure).__name__
+            raise Unavailable(
+                f"what {self.name} says cannot be written to {self._log}: {reason}",
+                fix="free disk space, then run the same command",
+            ) from self._failure
         if not self.alive:
             self._reader.join(1)
             raise Unavailable(

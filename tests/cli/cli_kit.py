@@ -1,0 +1,85 @@
+"""A stranger's working directory, and the real command in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from echoaudit.errors import ExitCode
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden" / "recording"
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def line(self) -> str:
+        """The one line on standard error."""
+        assert "Traceback" not in self.err
+        lines = self.err.splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("echoaudit: ")
+        return lines[0]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Stranger:
+    folder: Path
+
+    def command(self, *arguments: str, env: Mapping[str, str] | None = None) -> Said:
+        done = subprocess.run(
+            [sys.executable, "-m", "echoaudit", *arguments],
+            cwd=self.folder, capture_output=True, text=True, timeout=60, check=False,
+            env={**os.environ, **(env or {})},
+        )  # fmt: skip
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    def refused(self, *arguments: str, code: ExitCode = ExitCode.BAD_INPUT) -> str:
+        """The line of a command that fails, once it is sure that it wrote nothing."""
+        before = self.files()
+        said = self.command(*arguments)
+        assert said.code == code, (said.code, said.err, said.out)
+        assert said.out == ""
+        assert self.files() == before
+        return said.line
+
+    def files(self) -> dict[str, int]:
+        return {
+            str(p.relative_to(self.folder)): p.lstat().st_mtime_ns for p in self.folder.rglob("*")
+        }
+
+    def write(self, name: str, content: str | bytes) -> str:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return name
+
+    def recording(self, name: str = "recording") -> Path:
+        """A copy of the small recorded lab run, to be damaged at will."""
+        return Path(shutil.copytree(GOLDEN, self.folder / name))
+
+    def shell(self, line: str) -> Said:
+        """A line of bash in which ``$0`` is the interpreter."""
+        done = subprocess.run(
+            ["bash", "-c", line, sys.executable],
+            cwd=self.folder, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        return Said(done.returncode, done.stdout, done.stderr)
