@@ -26,7 +26,8 @@ from echoaudit.study.plan import accounts as accounts_of
 
 Found = tuple[str, str, str, str | None]
 AIR = Path("/run/echoaudit-air")
-"""On the machine's private /run: a socket's path must be short and without blanks."""
+"""On the machine's private /run: a socket's path must be short and without blanks, and a process
+number left by a killed run would belong to somebody else in the next."""
 SOUND_PROGRAMS = ("pulseaudio", "pactl", "pacat")
 PROXY_CERTIFICATE = "mitmproxy-ca-cert.pem"
 
