@@ -71,7 +71,7 @@ class Lines(_Counted):
 
 
 class Live(_Counted):
-    """A bar with the time left, and only what is worth keeping above it."""
+    """A bar with the time left, and above it a line for each step."""
 
     def __init__(self, total: int, done: int) -> None:
         super().__init__(total, done)
@@ -84,11 +84,11 @@ class Live(_Counted):
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
+            TextColumn("{task.fields[left]}", markup=False),
             console=Console(stderr=True),
             transient=True,
         )
-        self._task = self._bar.add_task("starting", total=total, completed=done, note="")
+        self._task = self._bar.add_task("starting", total=total, completed=done, left="")
 
     def __enter__(self) -> Live:
         self._bar.start()
@@ -105,7 +105,7 @@ class Live(_Counted):
 
     def note(self, message: str) -> None:
         """Print above the bar."""
-        self._bar.console.print(message, markup=False, highlight=False)
+        self._bar.console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     def wave(self, name: str, steps: int) -> None:
         """Show which wave is running."""
@@ -115,11 +115,8 @@ class Live(_Counted):
         """Move the bar."""
         with self.lock:
             self.done += 1
-            note = f"{step.id}: {summary}"
-            left = self.remaining()
-            self._bar.update(
-                self._task, completed=self.done, note=f"{left}  {note}" if left else note
-            )
+            self.note(f"  {step.id:<44} {summary}")
+            self._bar.update(self._task, completed=self.done, left=self.remaining())
 
 
 def progress_for(total: int, done: int) -> Progress:
