@@ -13,7 +13,8 @@ from lab_kit import Lab, Run
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 HERE = Path(__file__).parent
-KILLS = (1, 3, 5, 8, 11, 14, 4, 17, 20, 24)
+FEW = {"accounts__treated": "1", "accounts__control": "3"}
+KILLS = (1, 2, 3, 4, 5, 7, 9, 12, 14, 16)
 """Seconds after which a run is killed: while starting, signing in, visiting and talking."""
 
 
@@ -88,15 +89,14 @@ def test_the_trusting_device_was_decrypted_and_the_others_passed_by(paper: Run) 
 
 
 def test_without_targeting_nothing_is_claimed(lab: Lab) -> None:
-    run = lab.run("null", lab__world="null")
+    run = lab.run("null", lab__world="null", **FEW)
     assert run.conclusion["state"] != "supported"
     assert run.status("lab score") in (0, 1)
     assert all(not s["wrong"] and not s["missed"] for s in run.ask("lab score")["scores"])
 
 
 def test_without_sound_there_is_no_effect_and_the_run_says_why(lab: Lab) -> None:
-    run = lab.run("silent", speaker__gain="0", accounts__treated="1", accounts__control="3",
-                  conversation__attempts="1")  # fmt: skip
+    run = lab.run("silent", speaker__gain="0", conversation__attempts="1", **FEW)
     assert run.conclusion["state"] == "insufficient"
     assert "never woke" in run.done.stdout
     assert "never woke" in run.report.read_text()
@@ -112,7 +112,7 @@ def test_a_world_never_seen_before_is_recovered(lab: Lab) -> None:
         "nobody": "persona: nobody\n",
     }.items():
         (lab.folder / f"{name}.yaml").write_text(text)
-    run = lab.run("other", "gardener.yaml", lab__world="./other_world.yaml")
+    run = lab.run("other", "gardener.yaml", lab__world="./other_world.yaml", **FEW)
     score = run.ask("lab score")
     assert all(not s["wrong"] and not s["missed"] and s["planted"] for s in score["scores"])
     assert run.conclusion["state"] == "supported"
