@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,9 +59,11 @@ def test_the_readme_lists_every_exit_code() -> None:
 def test_help_is_instant(stranger: Stranger) -> None:
     took = []
     for _ in range(5):
-        started = time.perf_counter()
+        # Processor time: the wall clock would measure whatever else the machine does.
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         said = stranger.command("--help")
-        took.append(time.perf_counter() - started)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
         assert said.code == 0 and "Commands:" in said.out
     assert min(took) < HELP_SECONDS
 

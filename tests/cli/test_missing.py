@@ -20,7 +20,8 @@ PI = ROOT / "configs" / "raspberry-pi.yaml"
 
 
 def require(config: Path, **settings: str) -> None:
-    doctor.require(load_config(config, {k.replace("__", "."): v for k, v in settings.items()}))
+    overrides = {key.replace("__", "."): value for key, value in settings.items()}
+    doctor.require(load_config(config, overrides), Path("recordings"))
 
 
 @pytest.fixture
@@ -78,6 +79,12 @@ def test_a_voice_that_the_engine_lacks_is_refused() -> None:
 def test_a_missing_interface_is_named() -> None:
     with pytest.raises(Unavailable, match=r"no interface 'nowhere0'; here: .*; fix: set gateway"):
         require(PI, gateway__lan="nowhere0")
+
+
+def test_a_disk_without_space_is_refused_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "LEAST_SPACE", doctor.free_space(Path("recordings")) * 2)
+    with pytest.raises(Unavailable, match=r"only \d+ MiB are free for recordings; fix: free \d+"):
+        require(LAB)
 
 
 def test_missing_packages_are_named_with_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -93,6 +94,8 @@ def group(context: click.Context) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit; expected errors end in one line on standard error."""
+    # Asked to end, a command cleans up behind itself as it does after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         result: Any = group.main(
             args=list(arguments) if arguments is not None else None, standalone_mode=False

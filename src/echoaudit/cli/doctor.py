@@ -108,7 +108,7 @@ def _all(config: Config) -> Iterator[Check]:
             yield Check(name, "fail", f"the check itself failed: {type(error).__name__}: {error}")
 
 
-def require(config: Config) -> None:
+def require(config: Config, recording: Path) -> None:
     """Refuse before a run begins what would stop it later, perhaps after hours.
 
     Looks at what is quickly looked at: no browser is started and no device is called.
@@ -117,7 +117,8 @@ def require(config: Config) -> None:
         BadInput: a setting cannot work, such as a voice that the engine lacks.
         Unavailable: the first thing that is missing.
     """
-    looks: list[Look] = [_extras, _space, _browser_programs, _voice, _transcriber]
+    _require_space(recording)
+    looks: list[Look] = [_extras, _browser_programs, _voice, _transcriber]
     if config.lab is not None:
         looks += [_gateway_programs, _lab_parts]
     else:
@@ -148,11 +149,13 @@ def _disk(config: Config) -> Iterator[Check]:
     yield Check("disk", state, message, "free some space or set folders.recordings")
 
 
-def _space(config: Config) -> Iterator[Check]:
-    free = free_space(config.folders.recordings)
+def _require_space(recording: Path) -> None:
+    free = free_space(recording)
     if free < LEAST_SPACE:
-        message = f"only {free / 1024**2:.0f} MiB are free for {config.folders.recordings}"
-        yield Check("disk", "fail", message, "free some space or set folders.recordings")
+        raise Unavailable(
+            f"only {free / 1024**2:.0f} MiB are free for {recording}",
+            fix=f"free {LEAST_SPACE // 1024**2} MiB, then run the same command",
+        )
 
 
 def free_space(folder: Path) -> int:

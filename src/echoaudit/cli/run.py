@@ -164,7 +164,7 @@ def _require(job: Job) -> None:
     from echoaudit.cli import doctor
 
     options.require_writable(job.report)
-    doctor.require(job.written)
+    doctor.require(job.written, job.folder)
     talking = [t.account.id for w in job.plan.waves if w.kind == "sessions" for t in w.tracks]
     without = [account for account in talking if account not in job.config.devices]
     if without:
