@@ -50,6 +50,7 @@ def flows(folder: Path) -> bytes:
 
 HAR = b'{"log":{"entries":[{"request":{},"response":{}}]}}'
 KEYS = b"# SSL/TLS secrets\nCLIENT_RANDOM 0123456789abcdef 00ff00ff\r\n\n"
+EXCHANGES = b'{"kind":"http","body":"e30="}\n{"kind":"tcp","messages":[{"body":"AAA="}]}\n'
 SAMPLES = {
     "traffic.pcapng": lambda folder: pcapng("<"),
     "big-endian.pcapng": lambda folder: pcapng(">"),
@@ -61,6 +62,7 @@ SAMPLES = {
     "keys.log": lambda folder: KEYS,
     "session.json": lambda folder: b'{"a":1}',
     "names.jsonl": lambda folder: b'{"a":1}\n{"a":2}\n',
+    "proxy.jsonl": lambda folder: EXCHANGES,
 }
 
 
@@ -85,7 +87,7 @@ def test_a_file_cut_inside_a_block_is_refused(tmp_path, name):
     boundaries = {
         "two-sections.pcapng": {28, 48, 84, 112, 132},
         "traffic.pcapng": {28, 48}, "big-endian.pcapng": {28, 48},
-        "names.jsonl": {0, 8},
+        "names.jsonl": {0, 8}, "proxy.jsonl": {0, EXCHANGES.index(b"\n") + 1},
         "proxy.mitm": {0, len(content) // 3, 2 * len(content) // 3},
     }.get(name, set())  # fmt: skip
     accepted = {n for n in range(len(content)) if not refused(tmp_path / name, content[:n])}
@@ -105,6 +107,12 @@ def test_flac_without_frames_or_information_is_refused(tmp_path):
     ("name", "content"),
     [
         ("x.pcapng", b"\xd4\xc3\xb2\xa1" + b"\0" * 20),
+        ("proxy.jsonl", b"[]\n"),
+        ("proxy.jsonl", b'{"kind":1}\n'),
+        ("proxy.jsonl", b'{"kind":"http","body":"no base64"}\n'),
+        ("proxy.jsonl", b'{"kind":"http","body":7}\n'),
+        ("proxy.jsonl", b'{"kind":"tcp","messages":{}}\n'),
+        ("proxy.jsonl", b'{"kind":"tcp","messages":["x"]}\n'),
         ("x.pcapng", pcapng("<")[28:]),
         ("x.pcapng", pcapng("<") + struct.pack("<II", 1, 0xFFFFFFFC)),
         ("x.pcapng", pcapng("<") + struct.pack("<II", 1, 13)),

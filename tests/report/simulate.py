@@ -158,6 +158,51 @@ def captures(steps):
     )  # fmt: skip
 
 
+def decrypted(steps):
+    sessions = steps[steps["kind"].isin(["session", "idle"])]
+    trusting = sessions["account"].str.startswith("fashion")
+    return pd.DataFrame(
+        {
+            "session": sessions["step"], "account": sessions["account"],
+            "persona": sessions["persona"], "kind": sessions["kind"],
+            "policy": trusting.map({True: "trusting", False: "pinned"}),
+            "status": trusting.map({True: "open", False: "sealed"}),
+            "exchanges": 9, "hosts": 3, "refused": 0, "refused_hosts": "", "body_bytes": 90_000,
+            "unread": 0, "problem": "",
+        }
+    )  # fmt: skip
+
+
+SENT = (
+    (0, "voice recording", "body", "multipart", "audio", "plain", "sound"),
+    (0, "transcript", "body", "multipart json", "metadata/transcript", "plain", "known"),
+    (2, "device id", "url", "query", "uid", "md5", "known"),
+    (4, "transcript", "body", "json", "q", "base64", "known"),
+)
+
+
+def data_types(steps):
+    rows = []
+    for step in steps[steps["kind"] == "session"].to_dict("records"):
+        for host, kind, place, form, field, encoding, basis in SENT:
+            name, domain, organisation, party, role, _, _ = HOSTS[host]
+            rows.append(
+                {
+                    "session": step["step"], "account": step["account"],
+                    "persona": step["persona"], "kind": "session", "skill": step["skill"],
+                    "host": name, "address": "198.51.100.7", "domain": domain,
+                    "organisation": organisation, "party": party, "role": role,
+                    "data_type": kind, "place": place, "form": form, "field": field,
+                    "encoding": encoding, "basis": basis, "value": "sha256:0011223344556677",
+                    "values": 1, "requests": 2, "first": step["started"],
+                }
+            )  # fmt: skip
+    columns = ["session", "account", "persona", "skill", "host", "address", "domain",
+               "organisation", "party", "data_type", "place", "form", "field", "encoding",
+               "basis", "value", "requests", "first"]  # fmt: skip
+    return pd.DataFrame(rows, columns=None if rows else columns)
+
+
 def parties(syncs):
     domains = sorted({*syncs["source"], *syncs["target"]})
     return pd.DataFrame(
@@ -209,6 +254,8 @@ def simulate(claims, *, personas=None, lifts=None, answered=True, seed=7):
         "steps": steps(personas, treated),
     }
     tables["captures"] = captures(tables["steps"])
+    tables["data_types"] = data_types(tables["steps"])
+    tables["decrypted"] = decrypted(tables["steps"])
     tables["parties"] = parties(tables["syncs"])
     tables["delivery"] = delivery_table(tables["steps"], tables["utterances"])
     assert list(tables["delivery"].columns) == DELIVERY.names

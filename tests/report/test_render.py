@@ -76,7 +76,7 @@ def paper():
 def test_sections_come_in_the_order_a_reader_asks(paper):
     reader = Reader(paper)
     assert [a["id"] for a in reader.all("section")] == [
-        "verdicts", "coverage", "bids", "checks", "speech", "endpoints", "syncs", "method",
+        "verdicts", "coverage", "bids", "checks", "speech", "endpoints", "data", "syncs", "method",
         "limits", "versions",
     ]  # fmt: skip
     assert {a["href"][1:] for a in reader.all("a") if a["href"] != "#verdicts"} | {"verdicts"} == {
@@ -163,6 +163,26 @@ def test_lost_packets_and_nameless_traffic_are_said_aloud():
     captures = tables["captures"].assign(dropped=3, named_bytes=10)
     found = warnings({**tables, "captures": captures}, conclude_all([CLAIM], tables))
     assert [w.split(":")[0] for w in found] == ["Packets were lost", "Most traffic is nameless"]
+
+
+def test_who_receives_voice_and_words_is_a_table_of_its_own(paper):
+    data = paper.partition('<section id="data"')[2].partition("</section>")[0]
+    voice = data.partition("Who receives voice recordings")[2].partition("</table>")[0]
+    rows = [re.sub(r"<[^>]+>", " ", row).split() for row in voice.split("<tr>")[2:]]
+    assert [(row[0], row[3:7]) for row in rows] == [
+        ("Platform", ["12", "sessions", "12", "sessions"]),
+        ("Runway", ["–", "12", "sessions", "fashion"]),
+    ]
+    assert "Decrypted: 135 exchanges of 3 devices of 9" in data
+    assert "Podstats" in data.partition("Kinds of data by receiver")[2]
+
+
+def test_undecrypted_devices_are_unknown_and_not_clean():
+    def sealed(info, tables):
+        decrypted = tables["decrypted"].assign(status="sealed", exchanges=0)
+        return info, {**tables, "decrypted": decrypted, "data_types": tables["data_types"][:0]}
+
+    assert "so what was sent is unknown" in page(change=sealed)
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))

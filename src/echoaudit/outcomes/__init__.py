@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 OUTCOMES: dict[str, str] = {
     "endpoints": "echoaudit.outcomes.endpoints",
     "captures": "echoaudit.outcomes.captures",
+    "data_types": "echoaudit.outcomes.data_types",
+    "decrypted": "echoaudit.outcomes.decrypted",
     "utterances": "echoaudit.outcomes.utterances",
     "bids": "echoaudit.outcomes.bids",
     "syncs": "echoaudit.outcomes.syncs",

@@ -42,7 +42,8 @@ _WHOSE = (
     Column(
         "witness",
         "string",
-        "What names the host: `sni`, `quic`, `http`, `dns`, `earlier-sni`, `earlier-dns`, `none`.",
+        "What names the host: `sni`, `quic`, `http`, `proxy`, `dns`, `earlier-sni`, "
+        "`earlier-dns`, `none`.",
     ),
     Column("other_names", "string", "Names by other witnesses that fit the same addresses."),
     Column("aliases", "string", "Canonical names that DNS led to (CNAME)."),

@@ -1,7 +1,7 @@
 """Naming flows: which witness tells the host name behind an address.
 
 Witnesses from the strongest: the connection's own ClientHello (``sni``, ``quic``) or request
-(``http``), DNS answers to the same device in this session (``dns``), the same connection named in
+(``http``, or ``proxy`` when it was decrypted), DNS answers to the same device in this session (``dns``), the same connection named in
 an earlier session of the account (``earlier-sni``), earlier DNS answers (``earlier-dns``),
 ``none``. A DNS answer names a flow only when it came before the flow, and always by the name that
 was asked for, not by the canonical name it led to.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, NamedTuple
@@ -87,7 +87,7 @@ class Memory:
                 self.hosts.pop(connection(flow), None)
 
 
-_OWN = ("sni", "quic", "http", "earlier-sni")
+_OWN = ("sni", "quic", "http", "proxy", "earlier-sni")
 """Witnesses that belong to the connection itself."""
 
 
@@ -96,24 +96,32 @@ def connection(flow: Flow) -> Connection:
     return flow.client, flow.client_port, flow.server, flow.server_port, flow.protocol
 
 
-def name_flow(flow: Flow, here: Book, memory: Memory) -> Named:
-    """The host behind a flow by the strongest witness."""
+def name_flow(
+    flow: Flow, here: Book, memory: Memory, decrypted: Mapping[Connection, Sequence[str]]
+) -> Named:
+    """The host behind a flow by the strongest witness.
+
+    ``decrypted`` has the hosts that the requests of decrypted connections named.
+    """
     resolved = here.names(flow.server, flow.first)
     earlier = memory.book.names(flow.server, flow.first)
-    candidates = _candidates(flow, resolved, earlier, memory)
+    requested = decrypted.get(connection(flow), ())
+    candidates = _candidates(flow, resolved, earlier, memory, requested)
     host, witness = next(candidates, ("", "none"))
-    others = [*(name for name, _ in candidates), *resolved, *earlier]
+    others = [*(name for name, _ in candidates), *requested, *resolved, *earlier]
     different = dict.fromkeys(name for name in others if name != host)
     return Named(host, witness, tuple(different)[:_NAMES_KEPT])
 
 
 def _candidates(
-    flow: Flow, resolved: list[str], earlier: list[str], memory: Memory
+    flow: Flow, resolved: list[str], earlier: list[str], memory: Memory, requested: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
     if flow.sni:
         yield flow.sni, "quic" if flow.quic else "sni"
     if flow.http_host and not _is_address(flow.http_host):
         yield flow.http_host, "http"
+    if requested:
+        yield requested[0], "proxy"
     if not flow.opened and (known := memory.hosts.get(connection(flow))):
         yield known, "earlier-sni"
     if resolved:

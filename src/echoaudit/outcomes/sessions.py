@@ -10,10 +10,12 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 from echoaudit.errors import BadInput
+from echoaudit.outcomes.exchanges import exchanges
 from echoaudit.outcomes.naming import (
     LOG_DELAY,
     Answer,
     Book,
+    Connection,
     Memory,
     Named,
     answers_of,
@@ -75,7 +77,9 @@ def _session(step: StepEvidence, memory: Memory) -> Session:
     answers = [*answers_of(looked), *(answer for answer in logged if answer.time >= begin)]
     here = Book()
     here.add(answers)
-    named = [(flow, name_flow(flow, here, memory)) for flow in own if not is_local(flow)]
+    decrypted = _requested(step)
+    beyond = [flow for flow in own if not is_local(flow)]
+    named = [(flow, name_flow(flow, here, memory, decrypted)) for flow in beyond]
     memory.keep(named, answers)
     return Session(
         step,
@@ -87,6 +91,16 @@ def _session(step: StepEvidence, memory: Memory) -> Session:
         tuple(looked),
         tuple(sorted(answers)),
     )
+
+
+def _requested(step: StepEvidence) -> dict[Connection, list[str]]:
+    """Hosts that requests named, by the connection that carried them."""
+    found: dict[Connection, list[str]] = defaultdict(list)
+    for exchange in exchanges(step):
+        hosts = found[exchange.connection]
+        if exchange.host and exchange.host not in hosts:
+            hosts.append(exchange.host)
+    return found
 
 
 def _about(step: StepEvidence) -> dict[str, Any]:
@@ -154,12 +168,12 @@ def vendors(recording: Recording) -> dict[str, str]:
     """Vendor by skill id, from the catalogues recorded with the study."""
     return {
         str(skill.get("id")): str(skill["vendor"])
-        for skill in _skills(recording.study)
+        for skill in skills_in(recording.study)
         if isinstance(skill, dict) and skill.get("vendor")
     }
 
 
-def _skills(study: Any) -> Iterator[Any]:
+def skills_in(study: Any) -> Iterator[Any]:
     """Entries of all lists under the key ``skills`` anywhere in the study's values."""
     pending = [study]
     while pending:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from echoaudit.errors import BadInput
 from echoaudit.recording.jsonfile import MIB, open_regular, read_json, read_jsonl
@@ -23,9 +24,7 @@ def check(path: Path) -> None:
     Raises:
         BadInput: the content is not what the name says.
     """
-    checker = _CHECKERS.get(path.suffix)
-    if path.name == "keys.log":
-        checker = _key_log
+    checker = _NAMED.get(path.name) or _CHECKERS.get(path.suffix)
     if checker is not None:
         checker(path)
 
@@ -37,6 +36,29 @@ def _json(path: Path) -> None:
 def _jsonl(path: Path) -> None:
     for _ in read_jsonl(path):
         pass
+
+
+def _exchanges(path: Path) -> None:
+    """Lines of ``proxy.jsonl``: what a client sent, with bodies in base64."""
+    for number, line in enumerate(read_jsonl(path), start=1):
+        if not isinstance(line, dict) or not isinstance(line.get("kind"), str):
+            raise BadInput("not an exchange: no kind", file=path, line=number)
+        messages = line.get("messages", [])
+        if not isinstance(messages, list):
+            raise BadInput("messages of an exchange are no list", file=path, line=number)
+        for part in (line, *messages):
+            if not isinstance(part, dict) or not _is_base64(part.get("body")):
+                raise BadInput("a body that is not base64", file=path, line=number)
+
+
+def _is_base64(body: Any) -> bool:
+    if body is None:
+        return True
+    try:
+        b64decode(body, validate=True)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _har(path: Path) -> None:
@@ -156,3 +178,6 @@ _CHECKERS: dict[str, Callable[[Path], None]] = {
     ".png": _png,
     ".mitm": _mitm,
 }
+
+_NAMED: dict[str, Callable[[Path], None]] = {"keys.log": _key_log, "proxy.jsonl": _exchanges}
+"""Files whose format their ending does not tell."""

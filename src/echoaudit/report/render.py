@@ -10,7 +10,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from echoaudit.inference import Conclusion
-from echoaudit.report import bids, coverage, endpoints, speech, syncs
+from echoaudit.report import bids, coverage, data_types, endpoints, speech, syncs
 from echoaudit.report.method import limits, method, versions
 from echoaudit.report.palette import controls_of, palette
 from echoaudit.report.parts import Section
@@ -89,6 +89,7 @@ def _sections(
         diagnostics(conclusions),
         speech.section(tables["utterances"], skills),
         endpoints.section(tables["endpoints"], accounts, skills),
+        data_types.section(tables["data_types"], tables["decrypted"], skills),
         syncs.section(tables["syncs"], tables["parties"]),
     ]
 

@@ -41,6 +41,21 @@ Text = Annotated[
     _words("one line of 1 to 500 characters", "some words"),
 ]
 
+DataType = Literal[
+    "voice recording",
+    "transcript",
+    "customer id",
+    "skill id",
+    "device id",
+    "language",
+    "time zone",
+    "preferences",
+    "device events",
+    "location",
+    "contact data",
+]
+"""Kinds of personal data, as the published study tells them apart."""
+
 Prose = Annotated[
     str,
     StringConstraints(min_length=1, max_length=5000, strip_whitespace=True),

@@ -1,16 +1,27 @@
-"""Run by mitmdump, never imported: writes each client's flows to its current session's file.
+"""Run by mitmdump, never imported: writes each client's flows to its current session's files.
 
-``$ECHOAUDIT_FLOWS/IP`` is a link to that file; without one the flows are kept beside it.
+``$ECHOAUDIT_FLOWS/IP`` is a link to the session's ``proxy.mitm``; without one the flows are kept
+beside it. What the client sent also goes, as one JSON object a line, into the ``.jsonl`` file of
+the same name, so that reading a recording does not need mitmproxy. Both are appended flow by flow.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from mitmproxy import flow, http, tcp, udp
+from mitmproxy import connection, flow, http, tcp, tls, udp
 from mitmproxy.io import FlowWriter
+
+MOST_BODY = 2 * 2**20
+"""Bytes of what a flow sent that its line holds; the ``.mitm`` file has the rest."""
+MOST_HEADERS = 256 * 2**10
+MOST_URL = 64 * 2**10
 
 
 class SessionWriter:
@@ -49,6 +60,12 @@ class SessionWriter:
         """Write an exchange of datagrams."""
         self._write(found)
 
+    def tls_failed_client(self, data: tls.TlsData) -> None:
+        """Note that a client would not have our certificate, or could not speak TLS with us."""
+        client, server = data.context.client, data.context.server
+        line = _line("refused", client, server, client.timestamp_start, data.conn.error)
+        self._append(client, None, line)
+
     def done(self) -> None:
         """Write what has begun and not finished."""
         for found in list(self._open.values()):
@@ -56,17 +73,114 @@ class SessionWriter:
 
     def _write(self, found: flow.Flow) -> None:
         self._open.pop(found.id, None)
-        peer = found.client_conn.peername
-        client = peer[0].removeprefix("::ffff:") if peer else "unknown"
-        link = self._folder / client
-        target = link if link.is_symlink() else self._folder / f"between-{client}.mitm"
+        self._append(found.client_conn, found, described(found))
+
+    def _append(
+        self, client: connection.Client, found: flow.Flow | None, line: dict[str, Any]
+    ) -> None:
+        address = client.peername[0].removeprefix("::ffff:") if client.peername else "unknown"
+        link = self._folder / address
+        # Read once: both files must be of the same session, whenever the link changes.
+        target = link.resolve() if link.is_symlink() else self._folder / f"between-{address}.mitm"
+        text = json.dumps(line, sort_keys=True, separators=(",", ":")) + "\n"
         try:
-            with target.open("ab") as out:
-                FlowWriter(out).add(found)  # type: ignore[no-untyped-call]
+            if found is not None:
+                with target.open("ab") as out:
+                    FlowWriter(out).add(found)  # type: ignore[no-untyped-call]
+            with target.with_suffix(".jsonl").open("ab") as out:
+                out.write(text.encode("ascii"))
         except OSError as error:
             # Rather end visibly than let traffic through unrecorded.
-            print(f"cannot write flows of {client}: {error}", file=sys.stderr)
+            print(f"cannot write flows of {address}: {error}", file=sys.stderr)
             sys.exit(1)
+
+
+def described(found: flow.Flow) -> dict[str, Any]:
+    """What a flow's client sent, as the recording format has it."""
+    error = found.error.msg if found.error else None
+    begun = found.timestamp_start
+    match found:
+        case http.HTTPFlow():
+            kind = "http" if found.websocket is None else "websocket"
+            line = _line(kind, found.client_conn, found.server_conn, begun, error)
+            line |= _request(found)
+            if found.websocket is not None:
+                talk = _messages(found.websocket.messages)
+                line |= {**talk, "cut": line["cut"] or talk["cut"]}
+        case tcp.TCPFlow() | udp.UDPFlow():
+            kind = found.type
+            line = _line(kind, found.client_conn, found.server_conn, begun, error)
+            line |= _messages(found.messages)
+        case _:
+            line = _line(found.type, found.client_conn, found.server_conn, begun, error)
+    return line
+
+
+def _line(
+    kind: str,
+    client: connection.Client,
+    server: connection.Server,
+    begun: float | None,
+    error: str | None,
+) -> dict[str, Any]:
+    here, there = client.peername or (None, None), server.peername or server.address or (None, None)
+    return {
+        "kind": kind,
+        "time": begun,
+        "client": here[0].removeprefix("::ffff:") if here[0] else None,
+        "client_port": here[1],
+        "server": there[0],
+        "server_port": there[1],
+        "sni": client.sni,
+        "tls": client.tls_version,
+        "error": error,
+        "cut": False,
+    }
+
+
+def _request(found: http.HTTPFlow) -> dict[str, Any]:
+    request, response = found.request, found.response
+    body, headers = request.raw_content, list(_headers(request))
+    cut = len(headers) < len(request.headers.fields) or len(request.url) > MOST_URL
+    return {
+        "host": request.pretty_host,
+        "method": request.method,
+        "url": request.pretty_url[:MOST_URL],
+        "http": request.http_version,
+        "headers": headers,
+        # A body that passed through as a stream was not kept.
+        "body": None if body is None else _base64(body[:MOST_BODY]),
+        "body_bytes": None if body is None else len(body),
+        "cut": cut or body is None or len(body) > MOST_BODY,
+        "status": response.status_code if response else None,
+    }
+
+
+def _headers(request: http.Request) -> Iterator[tuple[str, str]]:
+    size = 0
+    for name, value in request.headers.items(multi=True):
+        size += len(name) + len(value)
+        if size > MOST_HEADERS:
+            return
+        yield name, value
+
+
+def _messages(messages: Iterable[Any]) -> dict[str, Any]:
+    """What the client sent of a conversation, until there is too much of it."""
+    kept: list[dict[str, Any]] = []
+    room, cut = MOST_BODY, False
+    for message in messages:
+        if message.from_client:
+            content = message.content[:room]
+            cut = cut or len(content) < len(message.content)
+            room -= len(content)
+            if content:
+                kept.append({"time": message.timestamp, "body": _base64(content)})
+    return {"messages": kept, "cut": cut}
+
+
+def _base64(data: bytes) -> str:
+    return b64encode(data).decode("ascii")
 
 
 addons = [SessionWriter(Path(os.environ["ECHOAUDIT_FLOWS"]))]

@@ -208,7 +208,7 @@ class Gateway:
         Args:
             account: whose device.
             folder: an existing folder; gets traffic.pcapng, capture.json, names.jsonl and, for a
-                trusting device, proxy.mitm and keys.log.
+                trusting device, proxy.mitm, proxy.jsonl and keys.log.
 
         Raises:
             Unavailable: a program of the gateway ended, before or during the session.

@@ -99,15 +99,16 @@ class Proxy:
             return log.readlines()
 
     def assign(self, ip: str, file: Path) -> None:
-        """Have a client's flows written to a file from now on."""
-        file.touch(mode=0o600)
+        """Have a client's flows written to a file, and to its ``.jsonl``, from now on."""
+        for each in (file, file.with_suffix(".jsonl")):
+            each.touch(mode=0o600)
         link = self._flows / f".{ip}.new"
         link.unlink(missing_ok=True)
         link.symlink_to(file.resolve())
         link.replace(self._flows / ip)
 
     def release(self, ip: str) -> None:
-        """Have a client's flows kept apart again (in ``between-IP.mitm``)."""
+        """Have a client's flows kept apart again (in ``between-IP.mitm`` and ``.jsonl``)."""
         (self._flows / ip).unlink(missing_ok=True)
 
 
