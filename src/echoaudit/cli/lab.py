@@ -84,8 +84,12 @@ def _scores(
     rows = partial(_rows, found)
     contacted = [row for row in rows("endpoints") if row["contacted"]]
     windows = [(id_, account, first, last) for id_, account, _, first, last in visits]
+    opened = {row["session"] for row in rows("decrypted") if row["policy"] == "trusting"}
+    decrypted = {id_: window for id_, window in sessions.items() if id_ in opened}
+    told = rules.score_data_types(rows("data_types"), read_contacts(state), decrypted)
     scores = [
         rules.score_endpoints(contacted, read_contacts(state), sessions),
+        *([told] if decrypted else []),
         rules.score_syncs(rows("syncs"), rules.within(read_log(state, "syncs"), windows)),
         rules.score_bids(rows("bids"), bids, windows),
     ]

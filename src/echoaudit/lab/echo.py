@@ -19,10 +19,11 @@ from pathlib import Path
 import click
 
 from echoaudit.lab import air
-from echoaudit.lab.echo_cloud import Cloud, Directive, Habit, Provision
+from echoaudit.lab.echo_cloud import Cloud, Directive, Habit, Provision, wav
 from echoaudit.lab.echo_contacts import Contact, ContactLog, Network
 from echoaudit.lab.echo_ear import Recording, WakeWord, commands, frames_of
 from echoaudit.lab.echo_mouth import Mouth
+from echoaudit.lab.echo_sends import Utterance
 from echoaudit.lab.hearing import Command, Hearing, Understood
 
 SORRY = "Sorry, I didn't understand that."
@@ -65,8 +66,9 @@ class Echo:
         command = understood.command.id if understood.command else None
         self._say(f"heard {understood.transcript!r}, understood {command}")
         directive = self._ask_cloud(recording, understood)
+        heard = Utterance(understood.transcript, wav(recording))
         for contact in directive.contacts:
-            self._contacts.submit(self._visit, contact, command or "unrecognised")
+            self._contacts.submit(self._visit, contact, command or "unrecognised", heard)
         if directive.speak:
             self._mouth.speak(directive.speak)
 
@@ -85,8 +87,8 @@ class Echo:
             return Directive(SORRY, directive.contacts)
         return directive
 
-    def _visit(self, contact: Contact, cause: str) -> None:
-        error = self._network.visit(contact, cause)
+    def _visit(self, contact: Contact, cause: str, heard: Utterance | None = None) -> None:
+        error = self._network.visit(contact, cause, heard)
         self._say(f"contacted {contact.url} for {cause}" + (f": {error}" if error else ""))
 
     def _guarded(self, act: Callable[[], None]) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import json
 import wave
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from echoaudit.lab.echo_contacts import Contact, Network
 from echoaudit.lab.echo_ear import Recording
+from echoaudit.lab.echo_sends import VOICE, Load
 from echoaudit.lab.hearing import RATE, Command, Understood
 
 
@@ -50,7 +51,8 @@ class Cloud:
     def provision(self) -> Provision:
         """Sign in and learn the commands and habits."""
         sent = {"serial": self._serial, "token": self._token}
-        return _provision(self._post("provision", "provision", json=sent))
+        load = Load(("customer id", "device id"), {"json": sent})
+        return _provision(self._post("provision", "provision", load))
 
     def report(self, recording: Recording, understood: Understood) -> Directive:
         """Send what was heard; returns what to do."""
@@ -63,13 +65,14 @@ class Cloud:
         }
         parts = {
             "metadata": (None, json.dumps(metadata), "application/json"),
-            "audio": ("audio.wav", _wav(recording), "audio/wav"),
+            "audio": ("audio.wav", wav(recording), "audio/wav"),
         }
-        return _directive(self._post("events", command or "unrecognised", files=parts))
+        load = Load(tuple(_told(understood.transcript, command)), {"files": parts})
+        return _directive(self._post("events", command or "unrecognised", load))
 
-    def _post(self, path: str, cause: str, **content: Any) -> dict[str, Any]:
+    def _post(self, path: str, cause: str, load: Load) -> dict[str, Any]:
         contact = Contact(f"{self._url}/{path}", "POST", tls="any", http="2")
-        answer = self._network.request(contact, cause, **content)
+        answer = self._network.request(contact, cause, load)
         if not answer.is_success:
             raise ValueError(f"{path}: status {answer.status_code}")
         body = answer.json()
@@ -93,7 +96,17 @@ def _directive(body: Mapping[str, Any]) -> Directive:
     )
 
 
-def _wav(recording: Recording) -> bytes:
+def _told(transcript: str, command: str | None) -> Iterator[str]:
+    """Kinds of personal data in a report."""
+    yield from ("customer id", VOICE)
+    if transcript.strip():
+        yield "transcript"
+    if command and ":" in command:
+        yield "skill id"
+
+
+def wav(recording: Recording) -> bytes:
+    """A recording as a WAV file."""
     file = io.BytesIO()
     with wave.open(file, "wb") as sound:
         sound.setnchannels(1)

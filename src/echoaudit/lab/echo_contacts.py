@@ -22,6 +22,8 @@ from typing import Any, Literal
 
 import httpx
 
+from echoaudit.lab.echo_sends import Load, Utterance, load
+
 Tls = Literal["1.2", "1.3", "any"]
 Http = Literal["1.1", "2"]
 
@@ -41,6 +43,10 @@ class Contact:
     send_bytes: int = 0
     tls: Tls = "1.3"
     http: Http = "1.1"
+    sends: Sequence[Mapping[str, Any]] = ()
+    """Personal data to send along, see ``echo_sends``."""
+    body: str = "json"
+    gzip: bool = False
 
     @classmethod
     def of(cls, order: Mapping[str, Any]) -> Contact:
@@ -57,6 +63,8 @@ class Entry:
     host: str
     cause: str
     """``background``, ``provision`` or a command's id."""
+    data: Sequence[str] = ()
+    """Kinds of personal data that were sent."""
     started: float = field(default_factory=time.time)
     ended: float = 0.0
     open: bool = True
@@ -82,9 +90,10 @@ class ContactLog:
             # A line that a killed Echo left unfinished must not swallow the next.
             os.write(self._file, b"\n")
 
-    def begin(self, host: str, cause: str) -> Entry:
-        """Write down that a connection is tried."""
-        entry = Entry(self._account, f"{self._run}-{next(self._numbers)}", host, cause)
+    def begin(self, host: str, cause: str, data: Sequence[str] = ()) -> Entry:
+        """Write down that a connection is tried, to send kinds of personal data."""
+        number = f"{self._run}-{next(self._numbers)}"
+        entry = Entry(self._account, number, host, cause, data)
         entry.ended = entry.started
         self._write(entry)
         return entry
@@ -118,25 +127,24 @@ class Network:
         self._log = log
         self._local = threading.local()
 
-    def request(self, contact: Contact, cause: str, **content: Any) -> httpx.Response:
+    def request(self, contact: Contact, cause: str, load: Load) -> httpx.Response:
         """Make one connection and return its answer; logged, whatever happens.
 
         Raises what httpx raises.
         """
-        entry = self._log.begin(httpx.URL(contact.url).host, cause)
+        entry = self._log.begin(httpx.URL(contact.url).host, cause, load.kinds)
         try:
-            return self._exchange(contact, entry, content)
+            return self._exchange(contact, entry, load.content)
         except Exception as error:
             entry.error = _one_line(error)
             raise
         finally:
             self._log.end(entry)
 
-    def visit(self, contact: Contact, cause: str) -> str | None:
+    def visit(self, contact: Contact, cause: str, heard: Utterance | None = None) -> str | None:
         """Make one connection for its own sake; returns the error, if any."""
-        content = {"content": os.urandom(contact.send_bytes)} if contact.send_bytes else {}
         try:
-            self.request(contact, cause, **content)
+            self.request(contact, cause, _load(contact, heard))
         except Exception as error:  # noqa: BLE001 -- boundary: a device survives any answer
             return _one_line(error)
         return None
@@ -187,6 +195,18 @@ class Network:
         entry.tls = tls.version().removeprefix("TLSv") if tls else None
         entry.http = answer.http_version.removeprefix("HTTP/")
         entry.sent, entry.received = tcp_bytes(stream.get_extra_info("socket"))
+
+
+def _load(contact: Contact, heard: Utterance | None) -> Load:
+    if contact.sends:
+        return load(
+            contact.sends,
+            body=contact.body,
+            packed=contact.gzip,
+            padding=contact.send_bytes,
+            heard=heard,
+        )
+    return Load(content={"content": os.urandom(contact.send_bytes)} if contact.send_bytes else {})
 
 
 def _read(answer: httpx.Response) -> bytes:

@@ -112,6 +112,41 @@ def score_endpoints(
     return _compare("endpoints", pairs - (unsure - planted), planted)
 
 
+def score_data_types(
+    found: Iterable[Row], contacts: Iterable[Row], windows: Mapping[str, tuple[str, float, float]]
+) -> Score:
+    """Compare (session, host, kind of data) triples.
+
+    Args:
+        found: rows of the data types outcome (``session``, ``host``, ``data_type``).
+        contacts: the Echos' own logs (``account``, ``host``, ``ended``, ``open``, ``error``,
+            ``data``).
+        windows: session -> (account, first and last second), decrypted sessions only.
+
+    A request belongs to the session in which it ended. One that failed or ended at a session's
+    end is left out on both sides: what of it came through cannot be told from the Echo's log.
+    """
+    planted: set[tuple[str, ...]] = set()
+    unsure: set[tuple[str, ...]] = set()
+    told = [contact for contact in contacts if contact.get("data")]
+    for session, (account, first, last) in windows.items():
+        for contact in told:
+            ended = contact["ended"]
+            if contact["account"] != account or not first - BOUNDARY < ended < last + BOUNDARY:
+                continue
+            inside = first + BOUNDARY < ended < last - BOUNDARY
+            whole = not contact["open"] and contact["error"] is None
+            rows = {(session, contact["host"], kind) for kind in contact["data"]}
+            if inside and whole:
+                planted |= rows
+            else:
+                unsure |= rows
+    triples: set[tuple[str, ...]] = {
+        (str(r["session"]), str(r["host"]), str(r["data_type"])) for r in found
+    }
+    return _compare("data types", triples - (unsure - planted), planted)
+
+
 def score_syncs(found: Iterable[Row], log: Iterable[Row]) -> Score:
     """Compare (account, whose identifier, receiver) triples of registrable domains."""
     return _compare(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from echoaudit.domains import registrable
-from echoaudit.lab.world_model import PLATFORM, AdapterName, Bidder, WorldFile
+from echoaudit.lab.world_model import PLATFORM, AdapterName, Bidder, Contact, WorldFile
 from echoaudit.study.faults import shown, suggestion
 from echoaudit.study.typed import Place, Problem
 
@@ -34,6 +34,8 @@ def problems(world: WorldFile) -> Iterator[Problem]:
     yield from _unserved(world)
     yield from _dangling(world)
     yield from _behaviours(world)
+    for place, contact in _contacts(world):
+        yield from _contact(contact, place)
     for index, bidder in enumerate(world.bidders):
         yield from _bidder(world, bidder, ("bidders", index))
 
@@ -94,15 +96,19 @@ def _unserved(world: WorldFile) -> Iterator[Problem]:
 def _hosts_used(world: WorldFile) -> Iterator[Named]:
     platform = world.platform
     yield from ((("platform", part), getattr(platform, part)) for part in ("voice", "shop", "ads"))
-    for index, contact in enumerate(platform.background):
-        yield ("platform", "background", index, "host"), contact.host
-    for index, behaviour in enumerate(world.behaviours):
-        for c, skill_contact in enumerate(behaviour.contacts):
-            yield ("behaviours", index, "contacts", c, "host"), skill_contact.host
+    yield from (((*place, "host"), contact.host) for place, contact in _contacts(world))
     yield from _listed([p.host for p in world.parties], "parties", "host")
     yield from _listed([p.host for p in world.publishers], "publishers", "host")
     for index, bidder in enumerate(world.bidders):
         yield from ((("bidders", index), host) for host in bid_hosts(bidder))
+
+
+def _contacts(world: WorldFile) -> Iterator[tuple[Place, Contact]]:
+    for index, contact in enumerate(world.platform.background):
+        yield ("platform", "background", index), contact
+    for index, behaviour in enumerate(world.behaviours):
+        for c, skill_contact in enumerate(behaviour.contacts):
+            yield ("behaviours", index, "contacts", c), skill_contact
 
 
 def _dangling(world: WorldFile) -> Iterator[Problem]:
@@ -165,6 +171,24 @@ def _behaviours(world: WorldFile) -> Iterator[Problem]:
                 yield Problem(
                     ("parties", index, "sends", s, "to"), found, "another party", "to: platform"
                 )
+
+
+def _contact(contact: Contact, place: Place) -> Iterator[Problem]:
+    """Whether what a request is to carry fits into it."""
+    inside = [row for row in contact.sends if row.place == "body"]
+    if inside and contact.method == "GET":
+        what = "method POST, or data in query or header"
+        yield Problem((*place, "sends"), "data in the body of a GET", what, "method: POST")
+    if contact.gzip and (not inside or contact.body == "multipart"):
+        what = "gzip for a body of json, form or protobuf"
+        yield Problem((*place, "gzip"), "nothing to compress", what, "body: json")
+    for index, row in enumerate(contact.sends):
+        if row.data == "voice recording" and (row.place != "body" or row.encoding != "plain"):
+            what = "a sound in the body, plain"
+            found = "a voice recording outside the body or encoded"
+            yield Problem((*place, "sends", index), found, what, "place: body")
+    fields = [((*place, "sends", i, "field"), row.field) for i, row in enumerate(contact.sends)]
+    yield from _twice("field", fields)
 
 
 def _bidder(world: WorldFile, bidder: Bidder, place: Place) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from echoaudit.study.models import Name, Strict, Text
+from echoaudit.study.models import DataType, Name, Strict, Text
 
 
 def _words(allowed: str, example: str) -> Any:
@@ -68,6 +68,17 @@ class Organisation(Strict):
     hosts: tuple[HostRow, ...] = Field(min_length=1)
 
 
+class DataSend(Strict):
+    """One piece of personal data that a request carries."""
+
+    data: DataType
+    """``voice recording`` goes into the body as a sound file, or in base64."""
+    place: Literal["body", "query", "header"] = "body"
+    field: Word
+    """Name of the field, parameter or header; protobuf has numbers instead."""
+    encoding: Encoding = "plain"
+
+
 class Contact(Strict):
     """A request that an Echo makes."""
 
@@ -76,6 +87,12 @@ class Contact(Strict):
     method: Literal["GET", "POST"] = "GET"
     send_bytes: int = Field(default=0, ge=0, le=1_000_000)
     receive_bytes: int = Field(default=200, ge=0, le=5_000_000)
+    sends: tuple[DataSend, ...] = ()
+    """Personal data to send; without any, the body is random bytes."""
+    body: Literal["json", "form", "multipart", "protobuf"] = "json"
+    """How the body holds what ``sends`` puts there."""
+    gzip: bool = False
+    """Whether the body is compressed."""
 
 
 class Background(Contact):

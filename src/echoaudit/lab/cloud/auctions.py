@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from echoaudit.lab.cloud.context import Cloud, cookie_of, encode
+from echoaudit.lab.cloud.context import Cloud, cookie_of
+from echoaudit.lab.encodings import encode
 from echoaudit.lab.exchange import Decision, Occasion, decide
 from echoaudit.lab.exchange_wire import (
     WIRES,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import uuid
-from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -61,22 +59,6 @@ def new_identifier(kind: Literal["digits", "hex", "uuid", "base64"]) -> str:
         "base64": lambda: secrets.token_urlsafe(16),
     }
     return makers[kind]()
-
-
-def encode(value: str, encoding: str) -> str:
-    """``value`` the way a party writes it into another's URL."""
-    data = value.encode()
-    match encoding:
-        case "base64":
-            return b64encode(data).decode()
-        case "base64url":
-            return urlsafe_b64encode(data).decode().rstrip("=")
-        case "hex":
-            return data.hex()
-        case "md5" | "sha1" | "sha256":
-            return hashlib.new(encoding, data).hexdigest()
-        case _:
-            return value
 
 
 def cookie_of(request: Request, party: Party) -> str | None:

@@ -14,12 +14,12 @@ from echoaudit.domains import registrable
 from echoaudit.lab.cloud.context import (
     Cloud,
     cookie_of,
-    encode,
     give_cookie,
     new_identifier,
     pixel,
 )
 from echoaudit.lab.cloud.pages import render
+from echoaudit.lab.encodings import encode
 from echoaudit.lab.world import Hop
 from echoaudit.lab.world_model import PLATFORM, Party
 

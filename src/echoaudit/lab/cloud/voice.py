@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,11 +17,19 @@ from starlette.routing import Route
 from echoaudit.lab.cloud.context import Cloud, StockedSkill
 from echoaudit.lab.world import World
 from echoaudit.lab.world_model import Contact
+from echoaudit.study.models import DataType
 
 WAKE_WORD = "alexa"
 STOP = "stop"
 UNKNOWN = "Sorry, I don't know that one."
 RIFF = b"RIFF"
+PROFILE: Mapping[DataType, str] = {
+    "language": "en-US",
+    "time zone": "America/Los_Angeles",
+    "preferences": "FAHRENHEIT",
+    "location": "98109",
+}
+"""What every account's owner has told the platform."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +45,10 @@ def routes(cloud: Cloud) -> list[Route]:
 
     async def provision(request: Request) -> Response:
         sent = await _json(request)
-        _account(cloud, sent.get("token"), sent.get("serial"))
+        facts = _facts(cloud, _account(cloud, sent.get("token"), sent.get("serial")))
         commands = [{"id": i, "phrase": p} for i, p in phrases(cloud.skills)]
         background = [
-            {**contact_order(cloud.world, contact), "every_s": contact.every_s}
+            {**contact_order(cloud.world, contact, facts), "every_s": contact.every_s}
             for contact in cloud.world.file.platform.background
         ]
         return JSONResponse({"commands": commands, "background": background})
@@ -50,7 +59,8 @@ def routes(cloud: Cloud) -> list[Route]:
         command = metadata.get("command")
         reaction = react(cloud, account, None if command is None else str(command))
         _log(cloud, account, metadata, heard, reaction)
-        contacts = [contact_order(cloud.world, contact) for contact in reaction.contacts]
+        facts = _facts(cloud, account, str(command or ""))
+        contacts = [contact_order(cloud.world, contact, facts) for contact in reaction.contacts]
         return JSONResponse({"speak": reaction.speak, "contacts": contacts})
 
     return [
@@ -125,16 +135,34 @@ def _contacts(world: World, stocked: StockedSkill, verb: str) -> tuple[Contact, 
     return tuple(row for row in rows if row.on in occasions.get(verb, ()))
 
 
-def contact_order(world: World, contact: Contact) -> dict[str, Any]:
-    """A contact as the Echo is told to make it."""
+def contact_order(
+    world: World, contact: Contact, facts: Mapping[DataType, str]
+) -> dict[str, Any]:
+    """A contact as the Echo is told to make it; of ``facts`` it learns what it is to pass on."""
     host = world.host(contact.host)
+    sends = [{**row.model_dump(), "value": facts.get(row.data)} for row in contact.sends]
+    packing = {"sends": sends, "body": contact.body, "gzip": contact.gzip} if sends else {}
     return {
+        **packing,
         "url": f"https://{host.name}{contact.path}",
         "method": contact.method,
         "send_bytes": contact.send_bytes,
         "tls": host.tls,
         "http": host.http,
     }
+
+
+def _facts(cloud: Cloud, account: str, command: str = "") -> dict[DataType, str]:
+    """What the platform knows of an account, and of the skill that a command is for."""
+    own = cloud.accounts[account]
+    number = hashlib.sha256(own.serial.encode()).hexdigest()[:28].upper()
+    facts: dict[DataType, str] = {
+        **PROFILE,
+        "customer id": f"amzn1.account.A{number}",
+        "contact data": own.username,
+    }
+    parts = command.split(":")
+    return {**facts, "skill id": parts[1]} if len(parts) > 1 else facts
 
 
 def _account(cloud: Cloud, token: object, serial: object = None) -> str:
