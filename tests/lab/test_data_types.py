@@ -18,7 +18,9 @@ from echoaudit.outcomes import data_types
 from echoaudit.recording import Recording
 
 SAID = "Alexa, ask style check to dress me in Tokyo, Japan."
-HEARD = Utterance("ask style check to dress me in tokyo japan", b"RIFF\0\0\0\0WAVEfmt " + bytes(999))
+HEARD = Utterance(
+    "ask style check to dress me in tokyo japan", b"RIFF\0\0\0\0WAVEfmt " + bytes(999)
+)
 SKILL = "B01LPS96B4"
 VALUES = {
     "skill id": SKILL,
@@ -171,7 +173,9 @@ def test_a_request_counts_for_the_session_in_which_it_ended():
         contact(300, "contact data"),
         {"account": "fashion-1", "host": "old.example", "ended": 150},
     ]
-    rows = [("s", "a.example", kind) for kind in ("device id", "transcript", "skill id", "location")]
+    rows = [
+        ("s", "a.example", kind) for kind in ("device id", "transcript", "skill id", "location")
+    ]
     got = [dict(zip(("session", "host", "data_type"), row, strict=True)) for row in rows]
     score = score_data_types(got, contacts, windows)
     assert (score.outcome, score.found, score.planted, score.right) == ("data types", 2, 2, 1)

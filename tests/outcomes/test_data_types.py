@@ -63,7 +63,9 @@ def kinds(folder, *exchanges):
 
 
 def as_json(**values):
-    return exchange(body=json.dumps(values).encode(), headers=[("Content-Type", "application/json")])
+    return exchange(
+        body=json.dumps(values).encode(), headers=[("Content-Type", "application/json")]
+    )
 
 
 def test_one_row_with_all_its_facts(tmp_path):
@@ -362,7 +364,7 @@ def test_hostile_exchanges_do_no_harm(tmp_path):
 def test_a_request_names_its_connection(tmp_path):
     talk = Talk(start=START).open().send(True, b"\x17\x03\x03\0\5hello").close()
     flow = exchange("api.acmeshoes.example", client_port=40000)
-    (row,) = endpoints.derive(
-        record(tmp_path / "r", staged(flow, packets=talk.packets))
-    ).to_dict("records")
+    (row,) = endpoints.derive(record(tmp_path / "r", staged(flow, packets=talk.packets))).to_dict(
+        "records"
+    )
     assert (row["host"], row["witness"]) == ("api.acmeshoes.example", "proxy")

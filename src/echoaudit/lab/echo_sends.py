@@ -61,7 +61,7 @@ def load(
     What the Echo does not know, such as a transcript when nothing was said, is left out.
 
     Args:
-        order: kinds with ``place``, ``field``, ``encoding`` and, where the cloud knows it, ``value``.
+        order: kinds with ``place``, ``field``, ``encoding`` and, if the cloud knows it, ``value``.
         body: format of the body: ``json``, ``form``, ``multipart`` or ``protobuf``.
         packed: whether the body is compressed with gzip.
         padding: bytes of nothing to send along.
@@ -83,7 +83,7 @@ def load(
 def _filled(row: Mapping[str, Any], heard: Utterance | None) -> _Field | None:
     kind, encoding = str(row["data"]), str(row["encoding"])
     if kind == VOICE:
-        return heard and _Field(kind, "body", row["field"], heard.sound)
+        return _Field(kind, "body", row["field"], heard.sound) if heard else None
     value = row.get("value") or _own(kind, heard)
     return _Field(kind, row["place"], row["field"], encode(value, encoding)) if value else None
 

@@ -334,7 +334,9 @@ def _grpc(data: bytes) -> Iterator[bytes]:
 
 def _pairs(text: str) -> list[tuple[str, str]]:
     try:
-        return parse_qsl(text, keep_blank_values=False, errors="replace", max_num_fields=MOST_VALUES)
+        return parse_qsl(
+            text, keep_blank_values=False, errors="replace", max_num_fields=MOST_VALUES
+        )
     except ValueError:
         return [("", text)]
 

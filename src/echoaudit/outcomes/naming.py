@@ -1,10 +1,10 @@
 """Naming flows: which witness tells the host name behind an address.
 
 Witnesses from the strongest: the connection's own ClientHello (``sni``, ``quic``) or request
-(``http``, or ``proxy`` when it was decrypted), DNS answers to the same device in this session (``dns``), the same connection named in
-an earlier session of the account (``earlier-sni``), earlier DNS answers (``earlier-dns``),
-``none``. A DNS answer names a flow only when it came before the flow, and always by the name that
-was asked for, not by the canonical name it led to.
+(``http``, or ``proxy`` when it was decrypted), DNS answers to the same device in this session
+(``dns``), the same connection named in an earlier session of the account (``earlier-sni``),
+earlier DNS answers (``earlier-dns``), ``none``. A DNS answer names a flow only when it came before
+the flow, and always by the name that was asked for, not by the canonical name it led to.
 """
 
 from __future__ import annotations

@@ -138,10 +138,9 @@ def _ways(known: pd.DataFrame) -> Table:
         first = own.sort_values(["first", "session"])["value"].iloc[0]
         where = " ".join(part for part in (place, form) if part)
         names = listed(sorted(set(own["skill"])), 3)
-        rows.append(
-            (kind, host or NAMELESS, where, field or NOTHING, encoding, basis)
-            + (names, f"{int(own['requests'].sum()):,}", str(first))
-        )
+        requests = f"{int(own['requests'].sum()):,}"
+        found = (kind, host or NAMELESS, where, field or NOTHING, encoding, basis)
+        rows.append((*found, names, requests, str(first)))
     rows.sort(key=lambda row: (TYPES.index(row[0]) if row[0] in TYPES else len(TYPES), row))
     labels = ("data", "host", "found in", "field", "encoding", "told by", "skills")
     return Table(

@@ -158,7 +158,7 @@ def _request(found: http.HTTPFlow) -> dict[str, Any]:
 
 def _headers(request: http.Request) -> Iterator[tuple[str, str]]:
     size = 0
-    for name, value in request.headers.items(multi=True):
+    for name, value in request.headers.items(multi=True):  # type: ignore[no-untyped-call]
         size += len(name) + len(value)
         if size > MOST_HEADERS:
             return

@@ -135,9 +135,7 @@ def _contacts(world: World, stocked: StockedSkill, verb: str) -> tuple[Contact, 
     return tuple(row for row in rows if row.on in occasions.get(verb, ()))
 
 
-def contact_order(
-    world: World, contact: Contact, facts: Mapping[DataType, str]
-) -> dict[str, Any]:
+def contact_order(world: World, contact: Contact, facts: Mapping[DataType, str]) -> dict[str, Any]:
     """A contact as the Echo is told to make it; of ``facts`` it learns what it is to pass on."""
     host = world.host(contact.host)
     sends = [{**row.model_dump(), "value": facts.get(row.data)} for row in contact.sends]
