@@ -287,6 +287,15 @@ def test_an_identifier_told_by_one_field_is_found_in_others(tmp_path):
     assert (tracker["organisation"], tracker["party"]) == ("Podtrac", "third")
 
 
+def test_words_as_the_cloud_understood_them_are_found_elsewhere(tmp_path):
+    heard = "ask shoe dog what you wear"
+    to_tracker = exchange("t.podtrac.com", f"/p?q={base64.b64encode(heard.encode()).decode()}")
+    rows = table(tmp_path, as_json(transcript=heard), to_tracker).set_index("host")
+    assert rows.loc["t.podtrac.com", "data_type"] == "transcript"
+    assert rows.loc["t.podtrac.com", "basis"] == "seen"
+    assert rows.loc["t.podtrac.com", "value"] == rows.loc["api.acmeshoes.example", "value"]
+
+
 def test_values_and_telling_names_are_never_shown(tmp_path):
     odd = {ECHO_MAC: {"uid": "user-7731"}, "jo@mail.example": {"uid": "user-7731"}}
     rows = table(tmp_path, as_json(**odd, said=SAID))

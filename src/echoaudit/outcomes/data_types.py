@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from echoaudit.outcomes.data_types_known import Known, KnownValues, known_values
+from echoaudit.outcomes.data_types_known import Known, KnownValues, known_values, sentence
 from echoaudit.outcomes.data_types_read import Leaf, Reader
 from echoaudit.outcomes.data_types_rules import Told, rules
 from echoaudit.outcomes.exchanges import REFUSED, Exchange, exchanges
@@ -70,9 +70,11 @@ TABLE = Schema(
     ),
 )
 LEARNED = ("customer id", "device id", "contact data")
-"""Kinds whose values are looked for elsewhere once a field told them."""
+"""Kinds whose values are looked for elsewhere once a field told them; and transcripts, which are
+of the words that the device's cloud understood, not always of those that were said."""
 SHORTEST_LEARNED = 10
 _USUAL = re.compile(r"[A-Za-z_$.][A-Za-z0-9_.$-]{0,39}|\d{1,5}")
+_HAS_DIGIT = re.compile(r"\d")
 _MOST_DIGITS = 5
 _MOST_NAMES = 12
 
@@ -139,11 +141,13 @@ def derive(recording: Recording) -> pd.DataFrame:
 
 
 def _learned(steps: Iterable[StepEvidence]) -> KnownValues:
-    """Identifying values that rules find in an account's requests."""
+    """Identifying values and transcripts that rules find in an account's requests."""
     known = KnownValues()
-    for told in {one for step in steps for one in _told(step) if one.type in LEARNED}:
+    for told in {one for step in steps for one in _told(step)}:
         value = bare(told)
-        if len(value) >= SHORTEST_LEARNED and any(char.isdigit() for char in value):
+        if told.type == "transcript":
+            known.add_sentence(value)
+        elif told.type in LEARNED and len(value) >= SHORTEST_LEARNED and _HAS_DIGIT.search(value):
             known.add(Known(told.type, value))
     return known
 
@@ -157,8 +161,14 @@ def _told(step: StepEvidence) -> Iterator[Told]:
 
 
 def bare(told: Told) -> str:
-    """A value without the scheme that credentials are sent with (``Bearer``)."""
-    return told.value.split()[-1] if told.type == "customer id" else told.value
+    """A value without what is not part of it: a credential's scheme, a sentence's spelling."""
+    match told.type:
+        case "customer id":
+            return told.value.split()[-1]
+        case "transcript":
+            return sentence(told.value) or told.value
+        case _:
+            return told.value
 
 
 def _rows(

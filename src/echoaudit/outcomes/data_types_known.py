@@ -55,14 +55,12 @@ class KnownValues:
 
     def add_sentence(self, text: str) -> None:
         """Look for what was said, with or without the wake word, whatever the punctuation."""
-        words = _words(text)
-        bare = words[1:] if words[:1] == [WAKE_WORD] else words
-        if len(bare) < 2:
+        known = Known("transcript", sentence(text))
+        if " " not in known.value:
             return
-        known = Known("transcript", " ".join(bare))
         self._sentences[known.value] = known
         # Other encodings are undone and read as words; a digest must be of the same letters.
-        for variant in {known.value, " ".join(words), *_spellings(text)}:
+        for variant in {known.value, " ".join(_words(text)), *_spellings(text)}:
             self._keep(known, (one for one in forms(variant) if one[1] in _DIGESTS))
 
     def _keep(self, known: Known, written: Iterable[tuple[str, str]]) -> None:
@@ -95,6 +93,12 @@ class KnownValues:
         for known in said:
             if not any(known != other and known.value in other.value for other in said):
                 yield known
+
+
+def sentence(text: str) -> str:
+    """A sentence by its words alone, in lower case and without the wake word."""
+    words = _words(text)
+    return " ".join(words[1:] if words[:1] == [WAKE_WORD] else words)
 
 
 def _spellings(text: str) -> set[str]:
