@@ -36,7 +36,12 @@ def test_findings_recover_the_planted_truth(paper: Run) -> None:
     for outcome in score["scores"]:
         assert outcome["wrong"] == outcome["missed"] == [], outcome["outcome"]
         assert outcome["planted"] > 0
-    assert {s["outcome"] for s in score["scores"]} == {"endpoints", "syncs", "bids"}
+    assert {s["outcome"] for s in score["scores"]} == {
+        "endpoints",
+        "data types",
+        "syncs",
+        "bids",
+    }
     assert 1.8 < score["effects"][0]["planted"] < 2.2
 
 
@@ -84,8 +89,9 @@ def test_the_trusting_device_was_decrypted_and_the_others_passed_by(paper: Run) 
 
     assert "avs-alexa-4-na.amazon.com" in hosts_read("fashion-1")
     assert not hosts_read("fashion-2")
-    assert any((paper.folder / "fashion-1" / "sessions").glob("*/proxy.mitm"))
-    assert not any((paper.folder / "fashion-2" / "sessions").glob("*/proxy.mitm"))
+    for name in ("proxy.mitm", "proxy.jsonl"):
+        assert any((paper.folder / "fashion-1" / "sessions").glob(f"*/{name}"))
+        assert not any((paper.folder / "fashion-2" / "sessions").glob(f"*/{name}"))
 
 
 def test_without_targeting_nothing_is_claimed(lab: Lab) -> None:

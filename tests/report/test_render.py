@@ -173,7 +173,7 @@ def test_who_receives_voice_and_words_is_a_table_of_its_own(paper):
         ("Platform", ["12", "sessions", "12", "sessions"]),
         ("Runway", ["–", "12", "sessions", "fashion"]),
     ]
-    assert "Decrypted: 135 exchanges of 3 devices of 9" in data
+    assert "Decrypted: 135 exchanges of 3 of 9 devices" in data
     assert "Podstats" in data.partition("Kinds of data by receiver")[2]
 
 

@@ -51,7 +51,7 @@ def section(found: pd.DataFrame, decrypted: pd.DataFrame, skills: Mapping[str, s
         title=TITLE,
         short="Data",
         lead=_lead(known, looked_into, decrypted),
-        tables=(_voice(known), _matrix(known)),
+        tables=(_voice(known), _matrix(known, looked_into["account"].nunique())),
         folded=(_ways(known), _sessions(decrypted)),
     )
 
@@ -69,9 +69,9 @@ def _lead(known: pd.DataFrame, looked_into: pd.DataFrame, decrypted: pd.DataFram
     kinds = listed(sorted(set(third["data_type"])), 11) if len(third) else ""
     return (
         f"Decrypted: {int(looked_into['exchanges'].sum()):,} exchanges of "
-        f"{count(devices, 'device')} of {of:,}; of the others nothing is known here. "
+        f"{devices:,} of {count(of, 'device')}; of the others nothing is known here. "
         + (
-            f"Besides the platform, {listed(receivers)} received {kinds}."
+            f"Besides the platform, {listed(receivers)}{' together' * (len(receivers) > 1)} received {kinds}."
             if receivers
             else "Nobody but the platform received any of the kinds of data that are looked for."
         )
@@ -87,7 +87,7 @@ def _voice(known: pd.DataFrame) -> Table:
         sessions = [part[part["data_type"] == kind]["session"].nunique() for kind in VOICE]
         personas = listed(sorted(set(part["persona"])))
         names = listed(sorted(set(part["skill"])), 3)
-        shown = (f"{number:,} sessions" if number else NOTHING for number in sessions)
+        shown = (count(number, "session") if number else NOTHING for number in sessions)
         rows.append((str(owner), str(host) or NAMELESS, str(party), *shown, personas, names))
     rows.sort(key=lambda row: (PARTIES.get(row[2], len(PARTIES)), row[0], row[1]))
     labels = ("organisation", "host", "party", "voice recordings", "transcripts")
@@ -99,9 +99,8 @@ def _voice(known: pd.DataFrame) -> Table:
     )
 
 
-def _matrix(known: pd.DataFrame) -> Table:
-    """Organisation by kind of data: in how many accounts' traffic it was found."""
-    whole = known["account"].nunique()
+def _matrix(known: pd.DataFrame, whole: int) -> Table:
+    """Organisation by kind of data: in how many of the ``whole`` decrypted accounts."""
     groups = list(known.groupby(["owner", "party"], sort=True))
     groups.sort(key=lambda group: (PARTIES.get(str(group[0][1]), len(PARTIES)), group[0]))
     kinds = [kind for kind in TYPES if kind in set(known["data_type"])]
