@@ -67,11 +67,12 @@ def _lead(known: pd.DataFrame, looked_into: pd.DataFrame, decrypted: pd.DataFram
     receivers = sorted(set(third["owner"]))
     partial = int((looked_into["status"] == "partial").sum())
     kinds = listed(sorted(set(third["data_type"])), 11) if len(third) else ""
+    together = " together" if len(receivers) > 1 else ""
     return (
         f"Decrypted: {int(looked_into['exchanges'].sum()):,} exchanges of "
         f"{devices:,} of {count(of, 'device')}; of the others nothing is known here. "
         + (
-            f"Besides the platform, {listed(receivers)}{' together' * (len(receivers) > 1)} received {kinds}."
+            f"Besides the platform, {listed(receivers)}{together} received {kinds}."
             if receivers
             else "Nobody but the platform received any of the kinds of data that are looked for."
         )
