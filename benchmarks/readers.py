@@ -1,7 +1,9 @@
 """One capture reader each, to be measured as a process of its own: ``readers.py NAME FILE``.
 
-Each prints one JSON object: ``packets``, ``octets``, ``ends`` (client, port, server, port, protocol
-to packets and bytes, both ways together) and ``names`` (the same key to the names seen).
+Each prints one JSON object: ``packets``, ``octets``, ``ends`` (rows of both ends, protocol, packets
+and bytes, both ways together), ``names`` (rows of both ends, protocol and the names seen),
+``lookups`` (rows of question, type and addresses), ``cpu`` (seconds, the whole process until it had
+read everything) and ``peak`` (bytes of memory).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from typing import Any
 
 SCAPY_PACKETS = 20_000
@@ -38,16 +41,26 @@ class Table:
         if name:
             self.names[ends].add(name)
 
-    def write(self, packets: int, octets: int, lookups: Iterable[tuple[str, ...]] = ()) -> None:
-        """Print the result."""
+    def write(
+        self,
+        packets: int,
+        octets: int,
+        lookups: Iterable[tuple[str, ...]] = (),
+        *,
+        program: bool = False,
+    ) -> None:
+        """Print the result; of a ``program``, only its own process is measured."""
+        usages = [getrusage(RUSAGE_CHILDREN), *([] if program else [getrusage(RUSAGE_SELF)])]
         found = {
+            "cpu": sum(usage.ru_utime + usage.ru_stime for usage in usages),
+            "peak": max(usage.ru_maxrss for usage in usages) * 1024,
             "packets": packets,
             "octets": octets,
             "ends": [[*ends, *total] for ends, total in self.ends.items()],
             "names": [[*ends, *sorted(names)] for ends, names in self.names.items()],
             "lookups": sorted(set(lookups)),
         }
-        json.dump(found, sys.stdout)
+        sys.stdout.write(json.dumps(found))
 
 
 def echoaudit(path: Path) -> None:
@@ -75,7 +88,8 @@ def nfstream(path: Path) -> None:
         packets += f.bidirectional_packets
         octets += f.bidirectional_bytes
         ends = (f.src_ip, f.src_port, f.dst_ip, f.dst_port, {6: "tcp", 17: "udp"}[f.protocol])
-        table.add(ends, f.bidirectional_packets, f.bidirectional_bytes, f.requested_server_name)
+        name = "" if f.dst_port == 53 else f.requested_server_name
+        table.add(ends, f.bidirectional_packets, f.bidirectional_bytes, name)
     table.write(packets, octets)
 
 
@@ -140,7 +154,7 @@ def tshark(path: Path) -> None:
                 lookups.append((v[12], kinds[v[13]], *addresses))
     if process.returncode:
         raise SystemExit(process.returncode)
-    table.write(packets, octets, lookups)
+    table.write(packets, octets, lookups, program=True)
 
 
 def scapy(path: Path) -> None:
@@ -168,7 +182,7 @@ def scapy(path: Path) -> None:
 def cat(path: Path) -> None:
     """Reads and does nothing: the floor."""
     subprocess.run(["cat", str(path)], stdout=subprocess.DEVNULL, check=True)
-    Table().write(0, 0)
+    Table().write(0, 0, program=True)
 
 
 READERS: dict[str, Callable[[Path], None]] = {

@@ -48,7 +48,9 @@ class Truth:
 class Flow:
     """One connection: makes its frames and counts them."""
 
-    def __init__(self, device: int, port: int, server: str, server_port: int, protocol: int):
+    def __init__(
+        self, device: int, port: int, server: str, server_port: int, protocol: int
+    ) -> None:
         v6 = ":" in server
         self.mac = bytes([2, 0, 0, 0, 0, device])
         self.client = f"fd00::{device:x}" if v6 else f"192.168.77.{device}"
@@ -84,9 +86,7 @@ class Flow:
     def again(self, side: int, sequence: int, data: bytes, flags: int = ACK) -> bytes:
         """A TCP segment at any place of the stream, of which nothing is new."""
         acknowledged = self.next[1 - side] & 0xFFFFFFFF
-        numbers = struct.pack(
-            "!IIHHI", sequence & 0xFFFFFFFF, acknowledged, 0x8000 | flags, 502, 0
-        )
+        numbers = struct.pack("!IIHHI", sequence & 0xFFFFFFFF, acknowledged, 0x8000 | flags, 502, 0)
         return self._frame(side, self._ports[side] + numbers + _TIMESTAMPS + data)
 
     def _frame(self, side: int, carried: bytes) -> bytes:

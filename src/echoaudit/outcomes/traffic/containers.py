@@ -187,7 +187,9 @@ def _looks_like(magic: bytes) -> str:
 # --- pcap -------------------------------------------------------------------------------------
 
 
-def _pcap(window: Window, notes: Notes, order: str, per_second: float, header: int) -> Iterator[Record]:
+def _pcap(
+    window: Window, notes: Notes, order: str, per_second: float, header: int
+) -> Iterator[Record]:
     if not window.need(24):
         notes.leftover += window.rest()
         return
@@ -365,7 +367,8 @@ def _add_interface(buffer: bytes, start: int, stop: int, section: _Section) -> N
 
 def _resolution(code: int) -> int:
     """Ticks per second of an ``if_tsresol`` octet."""
-    return (2 if code & 0x80 else 10) ** (code & 0x7F)
+    exponent = code & 0x7F
+    return 1 << exponent if code & 0x80 else int(10**exponent)
 
 
 def _add_drops(buffer: bytes, start: int, stop: int, section: _Section) -> None:

@@ -17,6 +17,7 @@ capture. one-way: only packets of the server were seen."""
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 WORD = 0xFFFFFFFF
+_DNS_PORT = (53).to_bytes(2, "big")
 
 
 class Half:
@@ -106,7 +107,7 @@ class LiveFlow:
     """Both directions of a flow and what was read from them, while the capture is scanned."""
 
     __slots__ = (
-        "a", "alpn", "b", "client", "ech", "ended", "host", "ja4", "protocol", "quic",
+        "a", "alpn", "b", "client", "dns", "ech", "ended", "host", "ja4", "protocol", "quic",
         "quic_version", "refused", "reset", "server_alpn", "server_tls", "sni", "syn_ack",
     )  # fmt: skip
 
@@ -117,6 +118,7 @@ class LiveFlow:
         self.a = Half(key, self, want)
         self.b = Half(target + source + ports[2:] + ports[:2], self, want)
         self.a.peer, self.b.peer = self.b, self.a
+        self.dns = _DNS_PORT in (ports[:2], ports[2:])
         self.client: Half | None = None
         """The side that opened the flow, once something tells."""
         self.syn_ack = self.refused = self.reset = self.ended = self.ech = False

@@ -53,13 +53,12 @@ class Names:
 
     def datagram(self, half: Half, data: bytes, time: float, cut: bool) -> None:
         """Look into a UDP payload."""
-        ports = {half.port, half.peer.port}
-        if DNS_PORT in ports:
+        if half.flow.dns:
             half.flow.client = half if half.peer.port == DNS_PORT else half.peer
             self._dns(half, data, time, "udp", cut)
             return
         half.want -= 1
-        if ports & _LOCAL_DNS:
+        if half.port in _LOCAL_DNS or half.peer.port in _LOCAL_DNS:
             half.want = 0
         elif quic.is_long_header(data):
             self._quic(half, data)
@@ -176,7 +175,7 @@ class Names:
             waiting[sequence] = data
             self._waiting += len(data) - len(kept)
         half.want -= 1
-        if DNS_PORT in (half.port, half.peer.port):
+        if half.flow.dns:
             self._dns_stream(half, time)
         else:
             self._hello(half)
@@ -304,6 +303,7 @@ def _unanswered(time: float, half: Half, name: str, kind: str, transport: str) -
     )
 
 
+@lru_cache(maxsize=4096)
 def mac(raw: bytes) -> str:
     """A MAC as text; empty when unknown."""
     return raw.hex(":") if len(raw) == 6 and any(raw) else ""

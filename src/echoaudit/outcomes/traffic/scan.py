@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from struct import Struct
-from typing import NamedTuple
 
 from echoaudit.outcomes.traffic import headers, inspect
 from echoaudit.outcomes.traffic.containers import Record
@@ -26,7 +25,8 @@ from echoaudit.outcomes.traffic.flows import (
     Traffic,
 )
 from echoaudit.outcomes.traffic.fragments import Fragments
-from echoaudit.outcomes.traffic.headers import IPV4, IPV6, TCP, UDP
+from echoaudit.outcomes.traffic.headers import TCP, UDP
+from echoaudit.outcomes.traffic.hidden import hides
 from echoaudit.outcomes.traffic.notes import Notes
 
 _ETHERNET = 1
@@ -36,26 +36,20 @@ _UDP_LOOKS = 16
 _FAR = 1 << 20
 """Bytes between a late SYN and data seen before it, beyond which the SYN begins another flow."""
 _quick4 = Struct("!12xIH2xI2x12sI4xH").unpack_from
-"""Ethertype to type of service; IP length; flags to protocol; addresses and ports; TCP's numbers."""
+"""Ethertype to service, IP length, flags to protocol, addresses and ports, TCP's numbers."""
 _quick6 = Struct("!18xHBx36sI4xH").unpack_from
 _PLAIN_IPV4 = 0x080045
 """Ethertype, version, header without options."""
 _PLAIN_IPV6 = 0x86DD6
 _WHOLE = 0x3FFF00FF
 """Bits of a fragment's place, which are 0 for a whole packet, and of the protocol."""
-_HEADS = [1 << 20 if flags & 7 else flags >> 12 << 2 for flags in range(1 << 16)]
-"""Header length by TCP's offset and flags; beyond any packet for SYN, FIN and RST."""
+_HEADS = [
+    flags >> 12 << 2 if not flags & 7 and flags >= 0x5000 else 1 << 20 for flags in range(1 << 16)
+]
+"""Header length by TCP's offset and flags; beyond any packet for SYN, FIN, RST and nonsense."""
+_Frame = tuple[int, int, float, bytes, bytes]
+"""What a segment came in: packets (several if it was cut), bytes, time, both MACs."""
 _ports = Struct("!4sI4xH").unpack_from
-
-
-class _Frame(NamedTuple):
-    """What a segment came in: several packets if it was cut into fragments."""
-
-    packets: int
-    octets: int
-    time: float
-    source: bytes
-    target: bytes
 
 
 class Scanner:
@@ -79,47 +73,45 @@ class Scanner:
         tcp, udp, heads = self._tcp.get, self._udp.get, _HEADS
         plain, other = self._plain, self._other
         packets = octets = 0
-        try:
-            for record in records:
-                buffer, at, captured, original, time, link = record
-                packets += 1
-                octets += original
-                if link == _ETHERNET and captured >= 54:
-                    kind, length, rest, key, sequence, flags = _quick4(buffer, at)
-                    if kind >> 8 == _PLAIN_IPV4:
-                        protocol = rest & _WHOLE
-                        length -= 20
-                    elif kind >> 12 == _PLAIN_IPV6 and captured >= 74:
-                        length, protocol, key, sequence, flags = _quick6(buffer, at)
-                    else:
-                        other(record)
-                        continue
-                    if protocol == TCP:
-                        half = tcp(key)
-                        if half is not None and time >= half.last:
-                            carried = length - heads[flags]
-                            if carried == 0 or (carried > 0 and sequence == half.next):
-                                half.packets += 1
-                                half.octets += original
-                                half.last = time
-                                if carried:
-                                    half.next = sequence + carried
-                                continue
-                    elif protocol == UDP:
-                        half = udp(key)
-                        if half is not None and time >= half.last and not half.want and length >= 8:
+        for record in records:
+            buffer, at, captured, original, time, link = record
+            packets += 1
+            octets += original
+            if link == _ETHERNET and captured >= 54:
+                kind, length, rest, key, sequence, flags = _quick4(buffer, at)
+                if kind >> 8 == _PLAIN_IPV4:
+                    protocol = rest & _WHOLE
+                    length -= 20
+                elif kind >> 12 == _PLAIN_IPV6 and captured >= 74:
+                    length, protocol, key, sequence, flags = _quick6(buffer, at)
+                else:
+                    other(record)
+                    continue
+                if protocol == TCP:
+                    half = tcp(key)
+                    if half is not None and time >= half.last:
+                        carried = length - heads[flags]
+                        if carried == 0 or (carried > 0 and sequence == half.next):
                             half.packets += 1
                             half.octets += original
                             half.last = time
-                            half.payload += length - 8
+                            if carried:
+                                half.next = sequence + carried
                             continue
-                    if length >= 20 and protocol in (TCP, UDP):
-                        plain(protocol, key, length, record)
+                elif protocol == UDP:
+                    half = udp(key)
+                    if half is not None and time >= half.last and not half.want and length >= 8:
+                        half.packets += 1
+                        half.octets += original
+                        half.last = time
+                        half.payload += length - 8
                         continue
-                other(record)
-        finally:
-            self._packets += packets
-            self._octets += octets
+                if length >= 20 and protocol in (TCP, UDP):
+                    plain(protocol, key, length, record)
+                    continue
+            other(record)
+        self._packets += packets
+        self._octets += octets
 
     def finish(self) -> Traffic:
         """All flows, in order of their first packet, and all names."""
@@ -129,6 +121,7 @@ class Scanner:
                 self._end(half)
         flows = [_flow(live, self._device) for live in self._flows]
         flows.sort(key=lambda flow: (flow.first, flow.client_port, flow.server, flow.server_port))
+        self.notes.hidden.update(filter(None, map(hides, flows)))
         first = min([self._first, *(flow.first for flow in flows)])
         last = max([self._last, *(flow.last for flow in flows)])
         return Traffic(
@@ -150,7 +143,7 @@ class Scanner:
         buffer, at, captured, original, time, _ = record
         begin = at + (34 if len(key) == 12 else 54)
         data = buffer[begin : min(at + captured, begin + length)]
-        frame = _Frame(1, original, time, buffer[at + 6 : at + 12], buffer[at : at + 6])
+        frame = (1, original, time, buffer[at + 6 : at + 12], buffer[at : at + 6])
         take = self._stream if protocol == TCP else self._datagram
         take(key, data, length, frame)
 
@@ -170,12 +163,12 @@ class Scanner:
             return
         end = min(stop, carried.at + carried.length)
         data = buffer[carried.at : end]
-        frame = _Frame(1, original, time, found.source, found.target)
+        frame = (1, original, time, found.source, found.target)
         if carried.fragment is None:
             self._segment(carried, data, carried.length, frame)
         elif (whole := self._fragments.add(carried, data, original)) is not None:
             datagram, packets, octets = whole
-            frame = frame._replace(packets=packets, octets=octets)
+            frame = (packets, octets, time, found.source, found.target)
             self._segment(carried, datagram, len(datagram), frame)
 
     def _segment(self, carried: headers.Transport, data: bytes, length: int, frame: _Frame) -> None:
@@ -192,19 +185,20 @@ class Scanner:
         _add(half, frame)
         half.payload += max(0, length - 8)
         if half.want:
-            self.names.datagram(half, data[8:], frame.time, length > len(data))
+            self.names.datagram(half, data[8:], frame[2], length > len(data))
 
     def _stream(self, key: bytes, data: bytes, length: int, frame: _Frame) -> None:
         _, sequence, flags = _ports(data)
         size = flags >> 12 << 2
         half = self._tcp_half(key, sequence, flags)
         _add(half, frame)
-        _control(half, sequence, flags)
+        if flags & (SYN | FIN | RST):
+            _control(half, sequence, flags)
         if length > size >= 20:
             begin = sequence + 1 & WORD if flags & SYN else sequence
             half.payload += half.fresh(begin, length - size)
             if half.want:
-                self.names.segment(half, begin, data[size:], frame.time)
+                self.names.segment(half, begin, data[size:], frame[2])
         half.next = -1 if half.want else half.expected
 
     def _tcp_half(self, key: bytes, sequence: int, flags: int) -> Half:
@@ -237,12 +231,17 @@ def _same_flow(half: Half, sequence: int) -> bool:
 
 
 def _add(half: Half, frame: _Frame) -> None:
-    half.first = min(half.first, frame.time) if half.packets else frame.time
-    half.last = max(half.last, frame.time) if half.packets else frame.time
-    half.packets += frame.packets
-    half.octets += frame.octets
-    half.mac = half.mac or frame.source
-    half.peer.mac = half.peer.mac or frame.target
+    packets, octets, time, source, target = frame
+    if not half.packets:
+        half.first = half.last = time
+        half.mac = half.mac or source
+        half.peer.mac = half.peer.mac or target
+    elif time > half.last:
+        half.last = time
+    elif time < half.first:
+        half.first = time
+    half.packets += packets
+    half.octets += octets
 
 
 def _control(half: Half, sequence: int, flags: int) -> None:

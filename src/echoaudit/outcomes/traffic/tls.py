@@ -74,7 +74,7 @@ def parse_hello(message: bytes, transport: str) -> ClientHello | ServerHello:
 
 def _handshake(stream: bytes) -> bytes | None:
     """The first handshake message, put together from its records."""
-    at, message = 0, bytearray()
+    at, message = 0, b""
     for _ in range(MOST_RECORDS):
         head = stream[at : at + 5]
         if not b"\x16\x03".startswith(head[:2]):
@@ -87,21 +87,21 @@ def _handshake(stream: bytes) -> bytes | None:
         message += stream[at + 5 : at + 5 + length]
         _check_start(message)
         if len(message) >= 4 and len(message) >= (whole := _length(message)):
-            return bytes(message[:whole])
+            return message[:whole]
         if len(stream) < at + 5 + length:
             return None
         at += 5 + length
     raise NotTls("hello over too many records")
 
 
-def _check_start(message: bytearray) -> None:
+def _check_start(message: bytes) -> None:
     if message and message[0] not in (_CLIENT_HELLO, _SERVER_HELLO):
         raise NotTls("no hello")
     if len(message) >= 4 and _length(message) > LARGEST_HELLO:
         raise NotTls("hello of impossible length")
 
 
-def _length(message: bytearray) -> int:
+def _length(message: bytes) -> int:
     return 4 + int.from_bytes(message[1:4], "big")
 
 
@@ -147,6 +147,7 @@ def _extensions(message: bytes, at: int) -> list[tuple[int, bytes]]:
     return found
 
 
+@lru_cache(maxsize=1024)
 def _numbers(data: bytes) -> tuple[int, ...]:
     return unpack_from(f"!{len(data) // 2}H", data)
 
