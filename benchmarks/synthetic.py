@@ -130,7 +130,7 @@ class World:
         if kind < 0.19:
             return self._time()
         if kind < 0.27:
-            return self._quic(name, server)
+            return self._quic(name, server, number)
         return self._web(name, server) if kind < 0.32 else self._secure(name, server)
 
     def _flow(self, server: str, port: int, protocol: int) -> Flow:
@@ -162,10 +162,10 @@ class World:
         yield flow.datagram(0, b"\x23" + b"\0" * 47)
         yield flow.datagram(1, b"\x24" + b"\0" * 47)
 
-    def _quic(self, name: str, server: str) -> _Frames:
+    def _quic(self, name: str, server: str, number: int) -> _Frames:
         flow = self._flow(server, 443, 17)
         flow.name = name
-        for data in _quic_hello(name):
+        for data in quic_datagrams(name, padded=8 if number % 4 == 0 else 0):
             yield flow.datagram(0, data)
         yield flow.datagram(1, b"\xe0\0\0\0\1\x08" + self._bytes(1200))
         for _ in range(self._rounds()):
@@ -228,15 +228,6 @@ class World:
     def _bytes(self, count: int) -> bytes:
         at = self._random.randrange(len(self._filler) - count)
         return self._filler[at : at + count]
-
-
-_quic_hellos: dict[str, list[bytes]] = {}
-
-
-def _quic_hello(name: str) -> list[bytes]:
-    if name not in _quic_hellos:
-        _quic_hellos[name] = quic_datagrams(name, padded=8 if len(_quic_hellos) % 4 == 0 else 0)
-    return _quic_hellos[name]
 
 
 def make(path: Path, size: int, seed: int = 1) -> None:

@@ -13,15 +13,15 @@ _DOH = frozenset(
         "one.one.one.one", "1dot1dot1dot1.cloudflare-dns.com",
     }
 )  # fmt: skip
-"""Public resolvers that serve DNS over HTTPS only, by the names their operators document."""
+"""Names under which public resolvers serve DNS over HTTPS."""
 
 
 def hides(flow: Flow) -> str:
-    """What hides names in a flow: DNS over TLS (RFC 7858) or QUIC (RFC 9250), DNS over HTTPS
-    (RFC 8484), Encrypted ClientHello; empty when nothing does.
+    """What hides names in a flow; empty when nothing does.
 
-    DNS over HTTPS is known by the resolver's name only, so others stay unseen. Clients also send
-    Encrypted ClientHello as a decoy (GREASE): the name may then be the true one.
+    DNS over TLS (RFC 7858) and QUIC (RFC 9250) are known by their port, Encrypted ClientHello by
+    its extension; clients also send that as a decoy (GREASE), and then the name is the true one.
+    DNS over HTTPS (RFC 8484) is known by the resolver's name only, so others stay unseen.
     """
     if flow.server_port == _DOT_PORT:
         return "DNS over TLS" if flow.protocol == "tcp" else "DNS over QUIC"
