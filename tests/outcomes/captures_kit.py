@@ -7,6 +7,7 @@ import datetime
 import io
 import ssl
 import struct
+import tempfile
 from functools import cache
 
 from echoaudit.outcomes.traffic import Traffic, read_stream
@@ -191,8 +192,6 @@ def handshake(
     host: str | None, version="1.3", alpn=("h2", "http/1.1"), folder="/tmp"
 ) -> tuple[bytes, bytes]:
     """The first flight of a real TLS client and of the server that answers it."""
-    import tempfile
-
     asked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     asked.check_hostname, asked.verify_mode = False, ssl.CERT_NONE
     answering = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -210,6 +209,30 @@ def handshake(
     up = _flight(client, wires[1])
     wires[2].write(up)
     return up, _flight(server, wires[3])
+
+
+@cache
+def retried(host: str) -> list[tuple[bool, bytes]]:
+    """A TLS handshake whose server first asks for another key share (HelloRetryRequest)."""
+    asked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    asked.check_hostname, asked.verify_mode = False, ssl.CERT_NONE
+    answering = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+        file.write(authority())
+        file.flush()
+        answering.load_cert_chain(file.name)
+    answering.set_ecdh_curve("secp384r1")
+    wires = [ssl.MemoryBIO() for _ in range(4)]
+    client = asked.wrap_bio(wires[0], wires[1], server_hostname=host)
+    server = answering.wrap_bio(wires[2], wires[3], server_side=True)
+    flights = []
+    for _ in range(2):
+        up = _flight(client, wires[1])
+        wires[2].write(up)
+        down = _flight(server, wires[3])
+        wires[0].write(down)
+        flights += [(True, up), (False, down)]
+    return flights
 
 
 def _flight(side: ssl.SSLObject, out: ssl.MemoryBIO) -> bytes:
@@ -240,6 +263,22 @@ def records_of(hello: bytes, size: int) -> bytes:
 
 def quic_datagrams(host: str, version=1, padded=0) -> list[bytes]:
     """The first flight of a real QUIC client."""
+    return [data for data, _ in _quic_client(host, version, padded).datagrams_to_send(now=0.0)]
+
+
+def quic_retry(host: str, padded=0) -> tuple[list[bytes], bytes, list[bytes]]:
+    """A QUIC client's first flight, the server's Retry, and the flight that follows it."""
+    from aioquic.quic.packet import encode_quic_retry
+
+    client = _quic_client(host, 1, padded)
+    first = [data for data, _ in client.datagrams_to_send(now=0.0)]
+    given, own = first[0][6 : 6 + first[0][5]], client.host_cid
+    retry = encode_quic_retry(1, b"server's", own, given, b"token" * 4)
+    client.receive_datagram(retry, (SERVER, 443), now=0.1)
+    return first, retry, [data for data, _ in client.datagrams_to_send(now=0.2)]
+
+
+def _quic_client(host: str, version: int, padded: int):
     from aioquic.quic.configuration import QuicConfiguration
     from aioquic.quic.connection import QuicConnection
 
@@ -250,4 +289,4 @@ def quic_datagrams(host: str, version=1, padded=0) -> list[bytes]:
     )  # fmt: skip
     connection = QuicConnection(configuration=settings)
     connection.connect((SERVER, 443), now=0.0)
-    return [data for data, _ in connection.datagrams_to_send(now=0.0)]
+    return connection

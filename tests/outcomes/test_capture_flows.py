@@ -16,8 +16,10 @@ from captures_kit import (
     pcap,
     question,
     quic_datagrams,
+    quic_retry,
     read,
     records_of,
+    retried,
     secure,
     udp,
 )
@@ -308,6 +310,20 @@ def test_the_version_is_the_one_the_server_chose(version, said):
     assert flow.alpn == ("h2" if version == "1.2" else "h2,http/1.1")
 
 
+def test_a_hello_that_the_server_asks_for_again():
+    flights = retried("a.example")
+    assert flights[1][1][5] == 2  # the server's first message is a HelloRetryRequest
+    assert flights[1][1][11:19] == bytes.fromhex("cf21ad74e59a6111")
+    talk = Talk().open()
+    for up, data in flights:
+        talk.send(up, data)
+    traffic = read(pcap(talk.close().packets))
+    flow = only(traffic)
+    assert (flow.sni, flow.tls, flow.state) == ("a.example", "TLS 1.3", "closed")
+    assert flow.payload_up == sum(len(data) for up, data in flights if up)
+    assert not traffic.notes.partial
+
+
 def test_a_hello_without_a_name():
     up, down = handshake(None, "1.3")
     flow = only(read(pcap(Talk().open().send(True, up).send(False, down).packets)))
@@ -349,6 +365,20 @@ def test_quic_names_its_host(version, name, padded):
         assert flow.ja4.startswith("q13d")
 
 
+@pytest.mark.parametrize("padded", [0, 8])
+@pytest.mark.parametrize("kept", [slice(0, None), slice(1, None), slice(2, None)])
+def test_quic_that_begins_again_after_a_retry(padded, kept):
+    first, retry, second = quic_retry("q.example", padded)
+    flights = [(True, first[:1]), (False, [retry]), (True, second)][kept]
+    packets = [
+        udp(up, data, server=SERVER, server_port=443) for up, datas in flights for data in datas
+    ]
+    traffic = read(pcap(packets))
+    flow = only(traffic)
+    assert (flow.client, flow.sni, flow.quic) == (ECHO, "q.example", "QUIC 1")
+    assert not traffic.notes.partial
+
+
 def test_quic_of_another_version_is_counted():
     data = b"\xc0" + struct.pack("!I", 0xFF00001D) + b"\0" * 1195
     traffic = read(pcap([udp(True, data, server=SERVER, server_port=443)]))
@@ -361,6 +391,42 @@ def test_other_udp_is_no_quic():
     traffic = read(pcap(packets))
     assert {flow.quic for flow in traffic.flows} == {""}
     assert not traffic.notes.partial
+
+
+# --- what hides names -------------------------------------------------------------------------
+
+
+def hello_with(extension: int, body: bytes) -> bytes:
+    """A real hello with one more extension at its end."""
+    added = struct.pack("!HH", extension, len(body)) + body
+    message = HELLO[5:]
+    lengths = 39 + message[38]
+    lengths += 2 + struct.unpack_from("!H", message, lengths)[0]
+    lengths += 1 + message[lengths]
+    size = struct.unpack_from("!H", message, lengths)[0] + len(added)
+    message = message[:lengths] + struct.pack("!H", size) + message[lengths + 2 :] + added
+    message = message[:1] + (len(message) - 4).to_bytes(3, "big") + message[4:]
+    return HELLO[:3] + struct.pack("!H", len(message)) + message
+
+
+@pytest.mark.parametrize(
+    ("packets", "how"),
+    [
+        (secure("resolver.example", server_port=853).packets, "DNS over TLS"),
+        (secure("dns.google").packets, "DNS over HTTPS"),
+        (Talk().open().send(True, hello_with(0xFE0D, b"\0" * 40)).packets, "Encrypted ClientHello"),
+        ([udp(True, b"\x41" * 40, server=SERVER, server_port=853)], "DNS over QUIC"),
+    ],
+)
+def test_protocols_that_hide_names_are_said_to(packets, how):
+    notes = read(pcap(packets)).notes
+    assert notes.lines() == [f"names hidden by {how}: 1"]
+    assert not notes.partial
+
+
+def test_ordinary_connections_hide_nothing():
+    packets = secure("a.example").packets + lookup("dns.google")
+    assert read(pcap(packets)).notes.lines() == []
 
 
 # --- HTTP -------------------------------------------------------------------------------------

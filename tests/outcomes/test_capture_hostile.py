@@ -1,82 +1,22 @@
 """Damaged and hostile captures: never a traceback, never a hang, never a silent loss."""
 
 import contextlib
-import random
-import time
 import tracemalloc
 
-import pytest
-from captures_kit import (
-    Talk,
-    lookup,
-    pcap,
-    pcapng,
-    quic_datagrams,
-    read,
-    secure,
-    udp,
-)
+from captures_kit import Talk, pcap, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mutants_kit import trial
 
-from echoaudit.errors import BadInput
 from echoaudit.outcomes.traffic import dns, http, inspect, quic, tls
 
 MUTANTS = 3000
 
 
-@pytest.fixture(scope="module")
-def seeds():
-    quic_packets = [
-        udp(True, data, server="198.18.1.9", server_port=443)
-        for data in quic_datagrams("q.example")
-    ]
-    plain = (
-        Talk(server_port=80, port=41000)
-        .open()
-        .send(True, b"GET / HTTP/1.1\r\nHost: h.example\r\n\r\n")
-    )
-    packets = lookup("a.example", through=["b.example"]) + secure("a.example").packets
-    packets += quic_packets + plain.packets
-    return [pcap(packets), pcapng(packets), pcap(packets, order=">"), pcapng(packets, ">")]
-
-
-def mutant(data: bytes, random_: random.Random) -> bytes:
-    changed = bytearray(data)
-    for _ in range(random_.choice((1, 1, 2, 4, 16, 64))):
-        at = random_.randrange(len(changed))
-        match random_.randrange(5):
-            case 0:
-                changed[at] ^= 1 << random_.randrange(8)
-            case 1:
-                changed[at] = random_.choice((0, 1, 0x7F, 0x80, 0xC0, 0xFF))
-            case 2:
-                del changed[at : at + random_.randrange(1, 40)]
-            case 3:
-                changed[at:at] = random_.randbytes(random_.randrange(1, 40))
-            case 4:
-                changed[at:at] = changed[at : at + random_.randrange(1, 200)]
-        if not changed:
-            break
-    return bytes(changed)
-
-
-def test_mutated_captures(seeds):
-    random_ = random.Random(20261123)
-    refused = 0
-    for number in range(MUTANTS):
-        data = mutant(seeds[number % len(seeds)], random_)
-        begin = time.perf_counter()
-        try:
-            traffic = read(data)
-        except BadInput:
-            refused += 1
-            continue
-        assert time.perf_counter() - begin < 1
-        counted = sum(flow.packets_up + flow.packets_down for flow in traffic.flows)
-        missing = traffic.packets - counted - sum(traffic.notes.other.values())
-        assert missing == 0 or (missing > 0 and traffic.notes.unread)
-    assert 0 < refused < MUTANTS / 4
+def test_mutated_captures():
+    result = trial(MUTANTS, seed=20261123)
+    assert (result.silent, result.slow) == (0, 0)
+    assert 0 < result.refused < MUTANTS / 4
 
 
 @settings(max_examples=300, deadline=None)

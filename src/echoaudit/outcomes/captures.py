@@ -32,7 +32,9 @@ TABLE = Schema(
             "`complete`; `partial` when the capture holds, or should hold, more than could be "
             "read; `missing` when there is none or it is no capture.",
         ),
-        Column("problem", "string", "What is missing or could not be read, with counts."),
+        Column(
+            "problem", "string", "What is missing, could not be read or is hidden, with counts."
+        ),
         Column("packets", "int", "Packets in the capture."),
         Column("bytes", "int", "Their bytes as sent.", "bytes"),
         Column("dropped", "int", "Packets that the capturing machine says it lost."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
-from echoaudit.outcomes.traffic.containers import open_capture, records
+from echoaudit.outcomes.traffic.containers import records
 from echoaudit.outcomes.traffic.flows import Flow, Lookup, Traffic
 from echoaudit.outcomes.traffic.notes import Notes
 from echoaudit.outcomes.traffic.scan import Scanner
@@ -21,7 +21,8 @@ def read_capture(path: Path, device: str = "") -> Traffic:
     """
     notes = Notes()
     scanner = Scanner(notes, bytes.fromhex(device.replace(":", "")))
-    scanner.feed(open_capture(path, notes))
+    with path.open("rb", buffering=0) as file:
+        scanner.feed(records(file, notes, str(path)))
     return scanner.finish()
 
 

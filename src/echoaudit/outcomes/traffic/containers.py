@@ -11,32 +11,30 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
-from pathlib import Path
 from struct import Struct
 from typing import IO, BinaryIO, NamedTuple, Protocol, cast
 
 from echoaudit.errors import BadInput
 from echoaudit.outcomes.traffic.notes import Notes
 
-Record = tuple[bytes, int, int, int, int, int]
-"""Buffer, offset of the packet in it, captured bytes, original bytes, ns since 1970, link type."""
+Record = tuple[bytes, int, int, int, float, int]
+"""Buffer, offset of the packet in it, captured bytes, original bytes, seconds since 1970, link."""
 
-CHUNK = 1 << 18
+CHUNK = 1 << 16
 LARGEST_PACKET = 1 << 18
 """Bytes; the limit that libpcap and Wireshark put on one packet."""
 LARGEST_BLOCK = LARGEST_PACKET + (1 << 16)
 MOST_INTERFACES = 1 << 12
-NANO = 10**9
 
 _PCAP = {
-    b"\xa1\xb2\xc3\xd4": (">", 1000, 16),
-    b"\xd4\xc3\xb2\xa1": ("<", 1000, 16),
-    b"\xa1\xb2\x3c\x4d": (">", 1, 16),
-    b"\x4d\x3c\xb2\xa1": ("<", 1, 16),
-    b"\xa1\xb2\xcd\x34": (">", 1000, 24),
-    b"\x34\xcd\xb2\xa1": ("<", 1000, 24),
+    b"\xa1\xb2\xc3\xd4": (">", 1e6, 16),
+    b"\xd4\xc3\xb2\xa1": ("<", 1e6, 16),
+    b"\xa1\xb2\x3c\x4d": (">", 1e9, 16),
+    b"\x4d\x3c\xb2\xa1": ("<", 1e9, 16),
+    b"\xa1\xb2\xcd\x34": (">", 1e6, 24),
+    b"\x34\xcd\xb2\xa1": ("<", 1e6, 24),
 }
-"""Magic number to byte order, nanoseconds per tick, length of a record's header."""
+"""Magic number to byte order, ticks per second, length of a record's header."""
 _PCAPNG = b"\x0a\x0d\x0d\x0a"
 _SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE, _STATISTICS, _ENHANCED = 0x0A0D0D0A, 1, 2, 3, 5, 6
 _BODY = {_SECTION: 16, _INTERFACE: 8, _OLD_PACKET: 20, _SIMPLE: 4, _STATISTICS: 12, _ENHANCED: 20}
@@ -62,12 +60,11 @@ class Reads(Protocol):
 
 
 class Interface(NamedTuple):
-    """What an interface block says of its packets; a time is ``ticks * up // down + offset``."""
+    """What an interface block says of its packets; a time is ``ticks / per_second + offset``."""
 
     link: int
     snaplen: int
-    up: int
-    down: int
+    per_second: int
     offset: int
 
 
@@ -87,12 +84,6 @@ def records(source: BinaryIO, notes: Notes, name: str = "capture") -> Iterator[R
     if magic in _PCAP:
         return _pcap(window, notes, *_PCAP[magic])
     raise BadInput(f"not a pcap or pcapng file{_looks_like(magic)}", file=name)
-
-
-def open_capture(path: Path, notes: Notes) -> Iterator[Record]:
-    """The packets of a capture file; raises ``BadInput`` when it is no capture."""
-    with path.open("rb") as file:
-        yield from records(file, notes, str(path))
 
 
 class Window:
@@ -196,7 +187,9 @@ def _looks_like(magic: bytes) -> str:
 # --- pcap -------------------------------------------------------------------------------------
 
 
-def _pcap(window: Window, notes: Notes, order: str, tick: int, header: int) -> Iterator[Record]:
+def _pcap(
+    window: Window, notes: Notes, order: str, per_second: float, header: int
+) -> Iterator[Record]:
     if not window.need(24):
         notes.leftover += window.rest()
         return
@@ -223,7 +216,7 @@ def _pcap(window: Window, notes: Notes, order: str, tick: int, header: int) -> I
                 break
             buffer, start, end = window.buffer, window.at + header, len(window.buffer)
             at = start + captured
-        yield buffer, start, captured, original, second * NANO + fraction * tick, link
+        yield buffer, start, captured, original, second + fraction / per_second, link
     notes.leftover += window.rest()
 
 
@@ -243,7 +236,7 @@ class _Section:
     notes: Notes
     order: str = "<"
     interfaces: dict[int, Interface] = field(default_factory=dict)
-    last: int = 0
+    last: float = 0
     """Time of the packet before, which a packet without time takes."""
 
 
@@ -267,10 +260,9 @@ def _pcapng(window: Window, notes: Notes) -> Iterator[Record]:
                 and captured + 32 <= length
                 and not length & 3
             ):
-                link, _, up, down, offset = interfaces[number]
-                ns = (high << 32 | low) * up // down + offset
-                section.last = ns
-                yield buffer, at + 28, captured, original, ns, link
+                link, _, per_second, offset = interfaces[number]
+                section.last = time = (high << 32 | low) / per_second + offset
+                yield buffer, at + 28, captured, original, time, link
                 at += length
                 continue
         window.at = at
@@ -343,7 +335,7 @@ def _packet(kind: int, buffer: bytes, start: int, stop: int, section: _Section) 
         section.notes.unread["packet block of an unknown interface or impossible length"] += 1
         return None
     interface = section.interfaces[number]
-    section.last = (high << 32 | low) * interface.up // interface.down + interface.offset
+    section.last = (high << 32 | low) / interface.per_second + interface.offset
     return buffer, start + 20, captured, original, section.last, interface.link
 
 
@@ -364,21 +356,19 @@ def _add_interface(buffer: bytes, start: int, stop: int, section: _Section) -> N
         section.notes.unread["interfaces beyond the first 4096"] += 1
         return
     link, snaplen = Struct(section.order + "HxxI").unpack_from(buffer, start)
-    up, down, offset = 1000, 1, 0
+    per_second, offset = 10**6, 0
     for code, value in _options(buffer, start + 8, stop, section.order):
         if code == 9 and len(value) == 1:
-            up, down = _resolution(value[0])
+            per_second = _resolution(value[0])
         elif code == 14 and len(value) == 8:
-            offset = Struct(section.order + "q").unpack(value)[0] * NANO
-    section.interfaces[len(section.interfaces)] = Interface(link, snaplen, up, down, offset)
+            offset = Struct(section.order + "q").unpack(value)[0]
+    section.interfaces[len(section.interfaces)] = Interface(link, snaplen, per_second, offset)
 
 
-def _resolution(code: int) -> tuple[int, int]:
-    """Nanoseconds per tick, as a fraction, of an ``if_tsresol`` octet."""
+def _resolution(code: int) -> int:
+    """Ticks per second of an ``if_tsresol`` octet."""
     exponent = code & 0x7F
-    if code & 0x80:
-        return NANO, 1 << exponent
-    return (10 ** (9 - exponent), 1) if exponent <= 9 else (1, 10 ** (exponent - 9))
+    return 1 << exponent if code & 0x80 else int(10**exponent)
 
 
 def _add_drops(buffer: bytes, start: int, stop: int, section: _Section) -> None:

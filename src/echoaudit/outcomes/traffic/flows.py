@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Literal
@@ -16,13 +17,14 @@ capture. one-way: only packets of the server were seen."""
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 WORD = 0xFFFFFFFF
+_DNS_PORT = (53).to_bytes(2, "big")
 
 
 class Half:
     """One direction of a flow; the scanner updates it for every packet."""
 
     __slots__ = (
-        "base", "expected", "first", "flow", "gaps", "isn", "key", "last", "mac", "octets",
+        "base", "expected", "first", "flow", "gaps", "isn", "key", "last", "mac", "next", "octets",
         "packets", "payload", "peer", "segments", "want",
     )  # fmt: skip
 
@@ -35,10 +37,12 @@ class Half:
         self.octets = 0
         self.payload = 0
         """Bytes carried, each counted once however often it was sent."""
-        self.first = 0
-        self.last = 0
+        self.first = math.inf
+        self.last = math.inf
         self.expected = -1
         """Sequence number of the next new byte; -1 until a packet was seen."""
+        self.next = -1
+        """The same while bytes come in order and need no look; ``settle`` brings it home."""
         self.isn = -1
         self.base = -1
         """Where the next DNS message of a TCP stream begins; -1 when that is not known."""
@@ -57,6 +61,12 @@ class Half:
     def port(self) -> int:
         """The sender's port."""
         return int.from_bytes(self.key[-4:-2], "big")
+
+    def settle(self) -> None:
+        """Count the bytes that came in order since the last time."""
+        if self.next > self.expected >= 0:
+            self.payload += self.next - self.expected
+            self.expected = self.next = self.next & WORD
 
     def fresh(self, sequence: int, length: int) -> int:
         """How many of these bytes were not seen before; remembers them as seen."""
@@ -97,7 +107,7 @@ class LiveFlow:
     """Both directions of a flow and what was read from them, while the capture is scanned."""
 
     __slots__ = (
-        "a", "alpn", "b", "client", "ech", "ended", "host", "ja4", "protocol", "quic",
+        "a", "alpn", "b", "client", "dns", "ech", "ended", "host", "ja4", "protocol", "quic",
         "quic_version", "refused", "reset", "server_alpn", "server_tls", "sni", "syn_ack",
     )  # fmt: skip
 
@@ -108,6 +118,7 @@ class LiveFlow:
         self.a = Half(key, self, want)
         self.b = Half(target + source + ports[2:] + ports[:2], self, want)
         self.a.peer, self.b.peer = self.b, self.a
+        self.dns = _DNS_PORT in (ports[:2], ports[2:])
         self.client: Half | None = None
         """The side that opened the flow, once something tells."""
         self.syn_ack = self.refused = self.reset = self.ended = self.ech = False
@@ -142,6 +153,8 @@ class QuicHello:
 
 def contiguous(pieces: dict[int, bytes], base: int) -> bytes:
     """Pieces by sequence number put together from ``base`` up to the first gap."""
+    if len(pieces) == 1 and base in pieces:
+        return pieces[base]
     out = bytearray()
     for offset, data in sorted((_signed(at - base), data) for at, data in pieces.items()):
         if offset > len(out):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from itertools import islice
 
 from echoaudit.outcomes.traffic import dns, http, quic, tls
-from echoaudit.outcomes.traffic.containers import NANO
 from echoaudit.outcomes.traffic.flows import (
     WORD,
     Half,
@@ -37,29 +37,28 @@ class Names:
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
         self._lookups: list[Lookup] = []
-        self._asked: dict[_Question, tuple[int, Half, str]] = {}
+        self._asked: dict[_Question, tuple[float, Half, str]] = {}
         self._answered: dict[bytes, _Question] = {}
         """Last question answered per client port: a mirror may show an answer twice."""
         self._waiting = 0
 
     def finish(self) -> list[Lookup]:
         """All look-ups in order of time; questions that nobody answered come as such."""
-        for (_, _, name, kind), (ns, half, transport) in self._asked.items():
-            self._lookups.append(_unanswered(ns, half, name, kind, transport))
+        for (_, _, name, kind), (time, half, transport) in self._asked.items():
+            self._lookups.append(_unanswered(time, half, name, kind, transport))
         self._asked.clear()
         return sorted(self._lookups, key=lambda one: (one.time, one.question, one.type))
 
     # --- datagrams ----------------------------------------------------------------------------
 
-    def datagram(self, half: Half, data: bytes, ns: int, cut: bool) -> None:
+    def datagram(self, half: Half, data: bytes, time: float, cut: bool) -> None:
         """Look into a UDP payload."""
-        ports = {half.port, half.peer.port}
-        if DNS_PORT in ports:
+        if half.flow.dns:
             half.flow.client = half if half.peer.port == DNS_PORT else half.peer
-            self._dns(half, data, ns, "udp", cut)
+            self._dns(half, data, time, "udp", cut)
             return
         half.want -= 1
-        if ports & _LOCAL_DNS:
+        if half.port in _LOCAL_DNS or half.peer.port in _LOCAL_DNS:
             half.want = 0
         elif quic.is_long_header(data):
             self._quic(half, data)
@@ -121,7 +120,7 @@ class Names:
 
     # --- DNS ----------------------------------------------------------------------------------
 
-    def _dns(self, half: Half, data: bytes, ns: int, transport: str, cut: bool) -> None:
+    def _dns(self, half: Half, data: bytes, time: float, transport: str, cut: bool) -> None:
         try:
             message = dns.parse(data)
         except dns.Malformed:
@@ -130,7 +129,7 @@ class Names:
         client = half.peer if message.response else half
         asked = (client.key, message.id, message.question, message.type)
         if not message.response:
-            self._ask(asked, ns, half, transport)
+            self._ask(asked, time, half, transport)
             return
         if message.truncated and not message.addresses:
             # The client asks again over TCP; that answer counts.
@@ -142,7 +141,7 @@ class Names:
         self._answered[client.key] = asked
         self._lookups.append(
             Lookup(
-                (known[0] if known else ns) / NANO,
+                known[0] if known else time,
                 mac(client.mac),
                 address(client.address),
                 address(client.peer.address),
@@ -157,8 +156,8 @@ class Names:
             )
         )
 
-    def _ask(self, asked: _Question, ns: int, half: Half, transport: str) -> None:
-        self._asked.setdefault(asked, (ns, half, transport))
+    def _ask(self, asked: _Question, time: float, half: Half, transport: str) -> None:
+        self._asked.setdefault(asked, (time, half, transport))
         if len(self._asked) > _MOST_QUESTIONS:
             oldest = next(iter(self._asked))
             was, who, how = self._asked.pop(oldest)
@@ -166,7 +165,7 @@ class Names:
 
     # --- streams ------------------------------------------------------------------------------
 
-    def segment(self, half: Half, sequence: int, data: bytes, ns: int) -> None:
+    def segment(self, half: Half, sequence: int, data: bytes, time: float) -> None:
         """Look into a TCP payload, together with those before and after it."""
         if not data:
             return
@@ -176,8 +175,8 @@ class Names:
             waiting[sequence] = data
             self._waiting += len(data) - len(kept)
         half.want -= 1
-        if DNS_PORT in (half.port, half.peer.port):
-            self._dns_stream(half, ns)
+        if half.flow.dns:
+            self._dns_stream(half, time)
         else:
             self._hello(half)
         full = len(half.segments or ()) > _MOST_SEGMENTS or self._waiting > MOST_WAITING
@@ -245,7 +244,7 @@ class Names:
         flow.client = flow.client or half
         flow.sni, flow.alpn, flow.ja4, flow.ech = found
 
-    def _dns_stream(self, half: Half, ns: int) -> None:
+    def _dns_stream(self, half: Half, time: float) -> None:
         """DNS messages over TCP, each behind its length (RFC 7766)."""
         half.want = _ALWAYS
         waiting = half.segments or {}
@@ -257,7 +256,7 @@ class Names:
             length = int.from_bytes(stream[at : at + 2], "big")
             if at + 2 + length > len(stream):
                 break
-            self._dns(half, stream[at + 2 : at + 2 + length], ns, "tcp", cut=False)
+            self._dns(half, stream[at + 2 : at + 2 + length], time, "tcp", cut=False)
             at += 2 + length
         if at:
             self._consume(half, stream, base, at)
@@ -287,9 +286,9 @@ def _beginnings(half: Half) -> list[int]:
     return list(islice(found, 4))
 
 
-def _unanswered(ns: int, half: Half, name: str, kind: str, transport: str) -> Lookup:
+def _unanswered(time: float, half: Half, name: str, kind: str, transport: str) -> Lookup:
     return Lookup(
-        ns / NANO,
+        time,
         mac(half.mac),
         address(half.address),
         address(half.peer.address),
@@ -304,11 +303,13 @@ def _unanswered(ns: int, half: Half, name: str, kind: str, transport: str) -> Lo
     )
 
 
+@lru_cache(maxsize=4096)
 def mac(raw: bytes) -> str:
     """A MAC as text; empty when unknown."""
     return raw.hex(":") if len(raw) == 6 and any(raw) else ""
 
 
+@lru_cache(maxsize=4096)
 def address(raw: bytes) -> str:
     """An IP address as text."""
     return str(ip_address(raw))

@@ -14,6 +14,8 @@ class Notes:
     """Why packets, names or bytes could not be used, with counts; any makes a capture partial."""
     other: Counter[str] = field(default_factory=Counter)
     """Packets that belong to no flow and need none: ARP, ICMP and the like."""
+    hidden: Counter[str] = field(default_factory=Counter)
+    """What hides names, with the number of connections; they are read, so nothing is lost."""
     leftover: int = 0
     """Bytes after the last whole record."""
     dropped: int = 0
@@ -27,6 +29,7 @@ class Notes:
     def lines(self) -> list[str]:
         """One plain line per shortcoming, in a stable order."""
         lines = [f"{reason}: {count}" for reason, count in sorted(self.unread.items())]
+        lines += [f"names hidden by {how}: {count}" for how, count in sorted(self.hidden.items())]
         if self.leftover:
             lines.append(f"bytes after the last whole record: {self.leftover}")
         if self.dropped:

@@ -6,12 +6,12 @@ DNS, the beginning of a TCP stream, QUIC Initials. Memory grows with flows, not 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from struct import Struct
-from typing import NamedTuple
 
 from echoaudit.outcomes.traffic import headers, inspect
-from echoaudit.outcomes.traffic.containers import NANO, Record
+from echoaudit.outcomes.traffic.containers import Record
 from echoaudit.outcomes.traffic.flows import (
     ACK,
     FIN,
@@ -25,7 +25,8 @@ from echoaudit.outcomes.traffic.flows import (
     Traffic,
 )
 from echoaudit.outcomes.traffic.fragments import Fragments
-from echoaudit.outcomes.traffic.headers import IPV4, IPV6, TCP, UDP
+from echoaudit.outcomes.traffic.headers import TCP, UDP
+from echoaudit.outcomes.traffic.hidden import hides
 from echoaudit.outcomes.traffic.notes import Notes
 
 _ETHERNET = 1
@@ -34,19 +35,21 @@ _TCP_LOOKS = 24
 _UDP_LOOKS = 16
 _FAR = 1 << 20
 """Bytes between a late SYN and data seen before it, beyond which the SYN begins another flow."""
-_quick4 = Struct("!12xHBxH2xHxBxx12sI4xH").unpack_from
-_quick6 = Struct("!12xHBxxxHBx36sI4xH").unpack_from
+_quick4 = Struct("!12xIH2xI2x12sI4xH").unpack_from
+"""Ethertype to service, IP length, flags to protocol, addresses and ports, TCP's numbers."""
+_quick6 = Struct("!18xHBx36sI4xH").unpack_from
+_PLAIN_IPV4 = 0x080045
+"""Ethertype, version, header without options."""
+_PLAIN_IPV6 = 0x86DD6
+_WHOLE = 0x3FFF00FF
+"""Bits of a fragment's place, which are 0 for a whole packet, and of the protocol."""
+_HEADS = [
+    flags >> 12 << 2 if not flags & 7 and flags >= 0x5000 else 1 << 20 for flags in range(1 << 16)
+]
+"""Header length by TCP's offset and flags; beyond any packet for SYN, FIN, RST and nonsense."""
+_Frame = tuple[int, int, float, bytes, bytes]
+"""What a segment came in: packets (several if it was cut), bytes, time, both MACs."""
 _ports = Struct("!4sI4xH").unpack_from
-
-
-class _Frame(NamedTuple):
-    """What a segment came in: several packets if it was cut into fragments."""
-
-    packets: int
-    octets: int
-    ns: int
-    source: bytes
-    target: bytes
 
 
 class Scanner:
@@ -59,94 +62,95 @@ class Scanner:
         self.names = inspect.Names(notes)
         self._tcp: dict[bytes, Half] = {}
         self._udp: dict[bytes, Half] = {}
-        self._done: list[LiveFlow] = []
+        self._flows: list[LiveFlow] = []
         self._fragments = Fragments(notes)
         self._packets = 0
         self._octets = 0
-        self._first: int | None = None
-        self._last = 0
+        self._first, self._last = math.inf, -math.inf
 
     def feed(self, records: Iterator[Record]) -> None:
         """Scan packets until there are no more."""
-        tcp, udp, other = self._tcp.get, self._udp.get, self._other
+        tcp, udp, heads = self._tcp.get, self._udp.get, _HEADS
+        plain, other = self._plain, self._other
         packets = octets = 0
-        first, last = 1 << 200, -(1 << 200)
-        try:
-            for record in records:
-                buffer, at, captured, original, ns, link = record
-                packets += 1
-                octets += original
-                last = max(last, ns)
-                first = min(first, ns)
-                if link == _ETHERNET and captured >= 54:
-                    kind, version, length, fragment, protocol, key, sequence, flags = _quick4(
-                        buffer, at
-                    )
-                    if kind == IPV4 and version == 0x45 and not fragment & 0x3FFF:
-                        length -= 20
-                    elif kind == IPV6 and version >> 4 == 6 and captured >= 74:
-                        kind, version, length, protocol, key, sequence, flags = _quick6(buffer, at)
-                    else:
-                        other(record)
-                        continue
-                    if protocol == TCP:
-                        half = tcp(key)
-                        carried = length - (flags >> 12 << 2)
-                        if (
-                            half is not None
-                            and not flags & 7
-                            and (carried == 0 or (sequence == half.expected and carried > 0))
-                            and not (carried and half.want)
-                        ):
+        for record in records:
+            buffer, at, captured, original, time, link = record
+            packets += 1
+            octets += original
+            if link == _ETHERNET and captured >= 54:
+                kind, length, rest, key, sequence, flags = _quick4(buffer, at)
+                if kind >> 8 == _PLAIN_IPV4:
+                    protocol = rest & _WHOLE
+                    length -= 20
+                elif kind >> 12 == _PLAIN_IPV6 and captured >= 74:
+                    length, protocol, key, sequence, flags = _quick6(buffer, at)
+                else:
+                    other(record)
+                    continue
+                if protocol == TCP:
+                    half = tcp(key)
+                    if half is not None and time >= half.last:
+                        carried = length - heads[flags]
+                        if carried == 0 or (carried > 0 and sequence == half.next):
                             half.packets += 1
                             half.octets += original
-                            half.last = max(half.last, ns)
+                            half.last = time
                             if carried:
-                                half.payload += carried
-                                half.expected = sequence + carried & WORD
+                                half.next = sequence + carried
                             continue
-                    elif protocol == UDP:
-                        half = udp(key)
-                        if half is not None and not half.want and length >= 8:
-                            half.packets += 1
-                            half.octets += original
-                            half.payload += length - 8
-                            half.last = max(half.last, ns)
-                            continue
-                other(record)
-        finally:
-            self._count(packets, octets, first, last)
+                elif protocol == UDP:
+                    half = udp(key)
+                    if half is not None and time >= half.last and not half.want and length >= 8:
+                        half.packets += 1
+                        half.octets += original
+                        half.last = time
+                        half.payload += length - 8
+                        continue
+                if length >= 20 and protocol in (TCP, UDP):
+                    plain(protocol, key, length, record)
+                    continue
+            other(record)
+        self._packets += packets
+        self._octets += octets
 
     def finish(self) -> Traffic:
         """All flows, in order of their first packet, and all names."""
         self._fragments.finish()
-        live = {id(half.flow): half.flow for half in (*self._tcp.values(), *self._udp.values())}
-        for flow in live.values():
-            self.names.unfinished(flow.a)
-            self.names.unfinished(flow.b)
-        flows = [_flow(flow, self._device) for flow in (*self._done, *live.values())]
+        for table in (self._tcp, self._udp):
+            for half in table.values():
+                self._end(half)
+        flows = [_flow(live, self._device) for live in self._flows]
         flows.sort(key=lambda flow: (flow.first, flow.client_port, flow.server, flow.server_port))
-        seen = self._first is not None
+        self.notes.hidden.update(filter(None, map(hides, flows)))
+        first = min([self._first, *(flow.first for flow in flows)])
+        last = max([self._last, *(flow.last for flow in flows)])
         return Traffic(
             flows,
             self.names.finish(),
             self._packets,
             self._octets,
-            (self._first or 0) / NANO if seen else None,
-            self._last / NANO if seen else None,
+            first if self._packets else None,
+            last if self._packets else None,
             self.notes,
         )
 
-    def _count(self, packets: int, octets: int, first: int, last: int) -> None:
-        if packets:
-            self._first = first if self._first is None else min(self._first, first)
-            self._last = max(self._last, last) if self._packets else last
-        self._packets += packets
-        self._octets += octets
+    def _end(self, half: Half) -> None:
+        half.settle()
+        self.names.unfinished(half)
+
+    def _plain(self, protocol: int, key: bytes, length: int, record: Record) -> None:
+        """A packet with plain headers that must be looked into: ``length`` bytes behind IP's."""
+        buffer, at, captured, original, time, _ = record
+        begin = at + (34 if len(key) == 12 else 54)
+        data = buffer[begin : min(at + captured, begin + length)]
+        frame = (1, original, time, buffer[at + 6 : at + 12], buffer[at : at + 6])
+        take = self._stream if protocol == TCP else self._datagram
+        take(key, data, length, frame)
 
     def _other(self, record: Record) -> None:
         """A packet that the quick way does not know, or that must be looked into."""
-        buffer, at, captured, original, ns, link = record
+        buffer, at, captured, original, time, link = record
+        self._first, self._last = min(self._first, time), max(self._last, time)
         stop = at + captured
         found = headers.network(link, buffer, at, stop, self.notes)
         if found is None:
@@ -159,12 +163,12 @@ class Scanner:
             return
         end = min(stop, carried.at + carried.length)
         data = buffer[carried.at : end]
-        frame = _Frame(1, original, ns, found.source, found.target)
+        frame = (1, original, time, found.source, found.target)
         if carried.fragment is None:
             self._segment(carried, data, carried.length, frame)
         elif (whole := self._fragments.add(carried, data, original)) is not None:
             datagram, packets, octets = whole
-            frame = frame._replace(packets=packets, octets=octets)
+            frame = (packets, octets, time, found.source, found.target)
             self._segment(carried, datagram, len(datagram), frame)
 
     def _segment(self, carried: headers.Transport, data: bytes, length: int, frame: _Frame) -> None:
@@ -181,34 +185,37 @@ class Scanner:
         _add(half, frame)
         half.payload += max(0, length - 8)
         if half.want:
-            self.names.datagram(half, data[8:], frame.ns, length > len(data))
+            self.names.datagram(half, data[8:], frame[2], length > len(data))
 
     def _stream(self, key: bytes, data: bytes, length: int, frame: _Frame) -> None:
-        _, sequence, flags = _ports(data + b"\0\0")
+        _, sequence, flags = _ports(data)
         size = flags >> 12 << 2
         half = self._tcp_half(key, sequence, flags)
         _add(half, frame)
-        _control(half, sequence, flags)
+        if flags & (SYN | FIN | RST):
+            _control(half, sequence, flags)
         if length > size >= 20:
             begin = sequence + 1 & WORD if flags & SYN else sequence
             half.payload += half.fresh(begin, length - size)
             if half.want:
-                self.names.segment(half, begin, data[size:], frame.ns)
+                self.names.segment(half, begin, data[size:], frame[2])
+        half.next = -1 if half.want else half.expected
 
     def _tcp_half(self, key: bytes, sequence: int, flags: int) -> Half:
         """The direction a segment belongs to; a SYN may begin another flow of the same ports."""
         half = self._tcp.get(key)
         if half is None:
             return self._open(self._tcp, TCP, key, _TCP_LOOKS)
+        half.settle()
         if flags & SYN and not _same_flow(half, sequence):
-            self._done.append(half.flow)
-            self.names.unfinished(half)
-            self.names.unfinished(half.peer)
+            self._end(half)
+            self._end(half.peer)
             return self._open(self._tcp, TCP, key, _TCP_LOOKS)
         return half
 
     def _open(self, table: dict[bytes, Half], protocol: int, key: bytes, want: int) -> Half:
         flow = LiveFlow(protocol, key, want)
+        self._flows.append(flow)
         table[flow.b.key] = flow.b
         table[key] = flow.a
         return flow.a
@@ -224,12 +231,17 @@ def _same_flow(half: Half, sequence: int) -> bool:
 
 
 def _add(half: Half, frame: _Frame) -> None:
-    half.first = min(half.first, frame.ns) if half.packets else frame.ns
-    half.last = max(half.last, frame.ns) if half.packets else frame.ns
-    half.packets += frame.packets
-    half.octets += frame.octets
-    half.mac = half.mac or frame.source
-    half.peer.mac = half.peer.mac or frame.target
+    packets, octets, time, source, target = frame
+    if not half.packets:
+        half.first = half.last = time
+        half.mac = half.mac or source
+        half.peer.mac = half.peer.mac or target
+    elif time > half.last:
+        half.last = time
+    elif time < half.first:
+        half.first = time
+    half.packets += packets
+    half.octets += octets
 
 
 def _control(half: Half, sequence: int, flags: int) -> None:
@@ -262,8 +274,8 @@ def _flow(live: LiveFlow, device: bytes) -> Flow:
         inspect.address(server.address),
         server.port,
         "tcp" if live.protocol == TCP else "udp",
-        first / NANO,
-        last / NANO,
+        first,
+        last,
         client.packets,
         server.packets,
         client.octets,

@@ -9,6 +9,7 @@ import re
 from functools import lru_cache
 from hashlib import sha256
 from struct import Struct, unpack_from
+from struct import error as StructError
 from typing import NamedTuple
 
 LARGEST_HELLO = 1 << 16
@@ -26,6 +27,7 @@ _VERSION = {
 _JA4_VERSION = {0x0304: "13", 0x0303: "12", 0x0302: "11", 0x0301: "10", 0x0300: "s3"}
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,252}[a-z0-9_])?\.?")
 _short = Struct("!H").unpack_from
+_pair = Struct("!HH").unpack_from
 
 
 class NotTls(ValueError):
@@ -66,19 +68,13 @@ def parse_hello(message: bytes, transport: str) -> ClientHello | ServerHello:
         if message[0] == _CLIENT_HELLO:
             return _client(message, transport)
         return _server(message)
-    except (IndexError, ValueError, ArithmeticError) as error:
+    except (IndexError, ValueError, ArithmeticError, StructError) as error:
         raise NotTls("malformed hello") from error
-    except _Short as error:
-        raise NotTls("malformed hello") from error
-
-
-class _Short(Exception):
-    pass
 
 
 def _handshake(stream: bytes) -> bytes | None:
     """The first handshake message, put together from its records."""
-    at, message = 0, bytearray()
+    at, message = 0, b""
     for _ in range(MOST_RECORDS):
         head = stream[at : at + 5]
         if not b"\x16\x03".startswith(head[:2]):
@@ -91,62 +87,35 @@ def _handshake(stream: bytes) -> bytes | None:
         message += stream[at + 5 : at + 5 + length]
         _check_start(message)
         if len(message) >= 4 and len(message) >= (whole := _length(message)):
-            return bytes(message[:whole])
+            return message[:whole]
         if len(stream) < at + 5 + length:
             return None
         at += 5 + length
     raise NotTls("hello over too many records")
 
 
-def _check_start(message: bytearray) -> None:
+def _check_start(message: bytes) -> None:
     if message and message[0] not in (_CLIENT_HELLO, _SERVER_HELLO):
         raise NotTls("no hello")
     if len(message) >= 4 and _length(message) > LARGEST_HELLO:
         raise NotTls("hello of impossible length")
 
 
-def _length(message: bytearray) -> int:
+def _length(message: bytes) -> int:
     return 4 + int.from_bytes(message[1:4], "big")
 
 
-class _Reader:
-    """Takes length-prefixed fields off bytes; ``_Short`` when they end too soon."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = 0
-
-    def take(self, count: int) -> bytes:
-        if self.at + count > len(self.data):
-            raise _Short
-        self.at += count
-        return self.data[self.at - count : self.at]
-
-    def number(self, size: int) -> int:
-        return int.from_bytes(self.take(size), "big")
-
-    def field(self, size: int) -> bytes:
-        return self.take(self.number(size))
-
-    @property
-    def more(self) -> bool:
-        return self.at < len(self.data)
-
-
 def _client(message: bytes, transport: str) -> ClientHello:
-    reader = _Reader(message)
-    reader.take(4)
-    version = reader.number(2)
-    reader.take(32)
-    reader.field(1)
-    ciphers = _numbers(reader.field(2))
-    reader.field(1)
-    extensions = _extensions(reader)
-    codes = tuple(code for code, _ in extensions)
+    at = 39 + message[38]
+    size = _short(message, at)[0]
+    ciphers = _numbers(message[at + 2 : at + 2 + size])
+    at += 2 + size
+    extensions = _extensions(message, at + 1 + message[at])
     body = dict(extensions)
     alpn = _protocols(body.get(_ALPN, b""))
-    offered = _numbers(body.get(_VERSIONS, b"\0")[1:]) or (version,)
+    offered = _numbers(body.get(_VERSIONS, b"\0")[1:]) or _short(message, 4)
     signatures = _numbers(body.get(_SIGNATURES, b"")[2:])
+    codes = tuple([code for code, _ in extensions])
     return ClientHello(
         _server_name(body.get(_SNI, b"")),
         alpn,
@@ -156,30 +125,29 @@ def _client(message: bytes, transport: str) -> ClientHello:
 
 
 def _server(message: bytes) -> ServerHello:
-    reader = _Reader(message)
-    reader.take(4)
-    version = reader.number(2)
-    reader.take(32)
-    reader.field(1)
-    reader.take(3)
-    body = dict(_extensions(reader))
-    chosen = _numbers(body.get(_VERSIONS, b""))
-    version = chosen[0] if chosen else version
+    body = dict(_extensions(message, 39 + message[38] + 3))
+    version = (_numbers(body.get(_VERSIONS, b"")) or _short(message, 4))[0]
     alpn = _protocols(body.get(_ALPN, b""))
     return ServerHello(_VERSION.get(version, f"0x{version:04x}"), alpn[0] if alpn else "")
 
 
-def _extensions(reader: _Reader) -> list[tuple[int, bytes]]:
-    if not reader.more:
-        return []
-    inner = _Reader(reader.field(2))
-    found = []
-    while inner.more:
-        code = inner.number(2)
-        found.append((code, inner.field(2)))
+def _extensions(message: bytes, at: int) -> list[tuple[int, bytes]]:
+    """Code and body of each extension; ``at`` is where their length stands."""
+    found: list[tuple[int, bytes]] = []
+    if at == len(message):
+        return found
+    end = at + 2 + _short(message, at)[0]
+    at += 2
+    while at < end:
+        code, length = _pair(message, at)
+        found.append((code, message[at + 4 : at + 4 + length]))
+        at += 4 + length
+    if not at == end <= len(message):
+        raise ValueError("extensions cut")
     return found
 
 
+@lru_cache(maxsize=1024)
 def _numbers(data: bytes) -> tuple[int, ...]:
     return unpack_from(f"!{len(data) // 2}H", data)
 
@@ -187,7 +155,16 @@ def _numbers(data: bytes) -> tuple[int, ...]:
 def _server_name(data: bytes) -> str:
     if len(data) < 5 or data[2] != 0:
         return ""
-    return host(_Reader(data[3:]).field(2))
+    return host(_sized(data, 3, 2)[0])
+
+
+def _sized(data: bytes, at: int, width: int) -> tuple[bytes, int]:
+    """A field behind its length of ``width`` bytes, and where it ends."""
+    begin = at + width
+    end = begin + int.from_bytes(data[at:begin], "big")
+    if end > len(data):
+        raise ValueError("field cut")
+    return data[begin:end], end
 
 
 def host(raw: bytes) -> str:
@@ -196,10 +173,11 @@ def host(raw: bytes) -> str:
     return text.rstrip(".") if _HOST.fullmatch(text) else ""
 
 
+@lru_cache(maxsize=1024)
 def _protocols(data: bytes) -> tuple[str, ...]:
-    reader, found = _Reader(data[2:]), []
-    while reader.more:
-        raw = reader.field(1)
+    at, found = 2, []
+    while at < len(data):
+        raw, at = _sized(data, at, 1)
         found.append(raw.decode("ascii") if raw.isascii() and raw.isalnum() else _printed(raw))
     return tuple(found)
 

@@ -1,0 +1,183 @@
+"""Capture readers compared on one synthetic capture: ``python benchmarks/traffic.py``.
+
+Makes the capture with its truth (``--size``, 1 GiB if not given), lets each reader read it in a
+process of its own and prints CPU and wall time, peak memory and how often its counts and names
+differ from the truth. Readers that are not installed are skipped by name;
+``uv pip install --group bench`` installs the Python ones. The exit code is 1 when echoaudit's
+flows, look-ups or names differ from the truth or from tshark's.
+
+CPU is what counts on a machine that does other work too. It is the whole process, start included,
+until everything was read; of tshark only tshark itself, not adding its fields up. A name counts as
+missed when the reader does not give it, as wrong when it gives another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+READERS = ("cat", "echoaudit", "nfstream", "dpkt", "tshark", "scapy")
+PROGRAMS = ("cat", "tshark")
+MIB = 1 << 20
+Found = dict[str, Any]
+Rows = dict[tuple[Any, ...], tuple[Any, ...]]
+
+
+def installed(reader: str) -> bool:
+    """Whether a reader can be run here."""
+    if reader in PROGRAMS:
+        return shutil.which(reader) is not None
+    return importlib.util.find_spec(reader) is not None
+
+
+def measure(reader: str, capture: Path) -> Found:
+    """What a reader found, and ``wall`` seconds."""
+    begin = time.perf_counter()
+    command = [sys.executable, str(HERE / "readers.py"), reader, str(capture)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{reader} failed:\n{done.stderr.decode()}")
+    found: Found = json.loads(done.stdout)
+    return found | {"wall": time.perf_counter() - begin}
+
+
+def counts(found: Found) -> Rows:
+    """Packets and bytes by connection."""
+    return {tuple(row[:5]): tuple(row[5:]) for row in found["ends"]}
+
+
+def names(found: Found) -> Rows:
+    """Names by connection."""
+    return {tuple(row[:5]): tuple(row[5:]) for row in found["names"]}
+
+
+def expected(truth: Found) -> Found:
+    """The generator's truth in the form in which readers answer."""
+    ends: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0])
+    named: dict[tuple[Any, ...], set[str]] = defaultdict(set)
+    for _, client, port, server, server_port, protocol, *sizes, name in truth["flows"]:
+        key = (client, port, server, server_port, protocol)
+        if server_port > port:
+            key = (server, server_port, client, port, protocol)
+        ends[key][0] += sizes[0] + sizes[1]
+        ends[key][1] += sizes[2] + sizes[3]
+        if name:
+            named[key].add(name)
+    lookups = {(name, kind, *addresses) for _, name, kind, addresses in truth["lookups"]}
+    return {
+        "ends": [[*key, *total] for key, total in ends.items()],
+        "names": [[*key, *sorted(found)] for key, found in named.items()],
+        "lookups": sorted(lookups),
+    }
+
+
+def wrong_counts(found: Found, truth: Found) -> int:
+    """Connections of either whose packets or bytes differ in the other."""
+    mine, theirs = counts(found), counts(truth)
+    return sum(mine.get(key) != theirs.get(key) for key in mine.keys() | theirs.keys())
+
+
+def missed_and_wrong_names(found: Found, truth: Found) -> tuple[int, int]:
+    """Names of the truth that a reader does not give, and names that are not in the truth."""
+    mine, theirs = names(found), names(truth)
+    missed = sum(len(set(named) - set(mine.get(key, ()))) for key, named in theirs.items())
+    wrong = sum(len(set(named) - set(theirs.get(key, ()))) for key, named in mine.items())
+    return missed, wrong
+
+
+def wrong_flows(capture: Path, truth: Found) -> int:
+    """Rows of the full table of flows and look-ups that differ from the truth, both ways."""
+    from echoaudit.outcomes.traffic import read_capture
+
+    traffic = read_capture(capture)
+    mine = [
+        (f.client_mac, f.client, f.client_port, f.server, f.server_port, f.protocol, f.packets_up,
+         f.packets_down, f.bytes_up, f.bytes_down, f.payload_up, f.payload_down,
+         f.sni or f.http_host)
+        for f in traffic.flows
+    ]  # fmt: skip
+    asked = [(one.client, one.question, one.type, *one.addresses) for one in traffic.lookups]
+    known = [(client, name, kind, *found) for client, name, kind, found in truth["lookups"]]
+    return sum(
+        a != b
+        for found, true in ((mine, map(tuple, truth["flows"])), (asked, known))
+        for a, b in zip_longest(sorted(found), sorted(true))
+    )
+
+
+def line(reader: str, found: Found, truth: Found, first: Found | None) -> str:
+    """One line of the table."""
+    cpu, wall, peak = found["cpu"], found["wall"], found["peak"] / MIB
+    text = f"{reader:<10}{cpu:>9.2f}{wall:>9.2f}{peak:>9.0f}"
+    if reader == "cat":
+        return text
+    times = f"{cpu / first['cpu']:.1f}x" if first else ""
+    if found["packets"] < truth["packets"] and reader == "scapy":
+        whole = cpu * truth["packets"] / found["packets"]
+        times = f"{whole / first['cpu']:.0f}x" if first else ""
+        return f"{text}{times:>10}  on {found['packets']} packets; all: {whole:.0f} s CPU"
+    missed, wrong = missed_and_wrong_names(found, expected(truth))
+    counted = wrong_counts(found, expected(truth))
+    return f"{text}{times:>10}{counted:>9}{missed:>9}{wrong:>9}"
+
+
+def against_tshark(mine: Found, tshark: Found) -> int:
+    """Counts, names and answers that tshark has and echoaudit has not or has otherwise."""
+    missed, _ = missed_and_wrong_names(mine, tshark)
+    answers = {tuple(row) for row in tshark["lookups"]} - {tuple(row) for row in mine["lookups"]}
+    return wrong_counts(mine, tshark) + missed + len(answers)
+
+
+def compare(capture: Path, truth: Found, wanted: list[str]) -> int:
+    """Print the table; 1 when echoaudit is wrong somewhere."""
+    print(f"{capture.stat().st_size / MIB:.0f} MiB, {truth['packets']} packets, "
+          f"{len(truth['flows'])} flows, {len(truth['lookups'])} look-ups\n")  # fmt: skip
+    print(f"{'reader':<10}{'CPU s':>9}{'wall s':>9}{'MiB':>9}{'CPU':>10}{'counts':>9}"
+          f"{'missed':>9}{'wrong':>9}")  # fmt: skip
+    all_found: dict[str, Found] = {}
+    for reader in wanted:
+        if not installed(reader):
+            print(f"{reader:<10} not installed")
+            continue
+        all_found[reader] = measure(reader, capture)
+        first = all_found.get("echoaudit")
+        print(line(reader, all_found[reader], truth, first), flush=True)
+    problems = wrong_flows(capture, truth)
+    print(f"\nechoaudit against the truth: {problems} rows of flows and look-ups differ")
+    if {"echoaudit", "tshark"} <= all_found.keys():
+        other = against_tshark(all_found["echoaudit"], all_found["tshark"])
+        print(f"echoaudit against tshark: {other} counts, names or answers differ")
+        problems += other
+    return int(problems > 0)
+
+
+def main() -> int:
+    """Make the capture unless it is there, and compare."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--size", type=int, default=1024, help="MiB of capture (default 1024)")
+    parser.add_argument("--keep", type=Path, help="capture to use; made when it is not there")
+    parser.add_argument("--readers", default=",".join(READERS), help="which, separated by commas")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        capture: Path = options.keep or Path(folder) / "capture.pcap"
+        if not capture.exists():
+            # In a process of its own: memory of the maker would count as memory of the readers.
+            command = [sys.executable, HERE / "synthetic.py", capture, str(options.size * MIB)]
+            subprocess.run(command, check=True)
+        truth = json.loads(capture.with_name(capture.name + ".json").read_text())
+        return compare(capture, truth, options.readers.split(","))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""Damages captures at random; the reader must neither fail, hang nor lose packets in silence."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import time
+from dataclasses import dataclass
+
+import zstandard
+from captures_kit import (
+    Talk,
+    answer,
+    lookup,
+    pcap,
+    pcapng,
+    question,
+    quic_datagrams,
+    read,
+    secure,
+    udp,
+)
+
+from echoaudit.errors import BadInput
+
+SLOW = 1.0
+"""Seconds for a few kilobytes, beyond which the reader counts as hanging."""
+
+
+@dataclass
+class Result:
+    """What became of a number of mutants."""
+
+    mutants: int = 0
+    refused: int = 0
+    """No capture any more, said in one line."""
+    silent: int = 0
+    """Packets missing from the flows without a note."""
+    slow: int = 0
+    slowest: float = 0.0
+
+
+def seeds() -> list[bytes]:
+    """Captures of DNS, TLS, QUIC and HTTP in several containers and links."""
+    packets = lookup("a.example", through=["b.example"]) + secure("a.example").packets
+    packets += [
+        udp(True, data, server="198.18.1.9", server_port=443)
+        for data in quic_datagrams("q.example", padded=8)
+    ]
+    request = b"GET / HTTP/1.1\r\nHost: h.example\r\n\r\n"
+    packets += Talk(server_port=80, port=41000).open().send(True, request).packets
+    asked, answered = question("t.example"), answer("t.example")
+    packets += (
+        Talk(server_port=53, port=41001)
+        .open()
+        .send(True, len(asked).to_bytes(2, "big") + asked)
+        .send(False, len(answered).to_bytes(2, "big") + answered)
+        .packets
+    )
+    raw = [(t, data[14:]) for t, data in packets]
+    tagged = [(t, data[:12] + b"\x81\0\0\5" + data[12:]) for t, data in packets]
+    return [
+        pcap(packets),
+        pcapng(packets),
+        pcap(packets, order=">"),
+        pcapng(packets, ">"),
+        pcap(packets, nano=True, snaplen=120),
+        pcap(raw, link=101),
+        pcap(tagged),
+        gzip.compress(pcapng(packets)),
+        zstandard.ZstdCompressor().compress(pcap(packets)),
+    ]
+
+
+def mutant(data: bytes, random_: random.Random) -> bytes:
+    """A copy with bits, bytes or stretches changed, removed, added or doubled."""
+    changed = bytearray(data)
+    for _ in range(random_.choice((1, 1, 2, 4, 16, 64))):
+        at = random_.randrange(len(changed))
+        match random_.randrange(5):
+            case 0:
+                changed[at] ^= 1 << random_.randrange(8)
+            case 1:
+                changed[at] = random_.choice((0, 1, 0x7F, 0x80, 0xC0, 0xFF))
+            case 2:
+                del changed[at : at + random_.randrange(1, 40)]
+            case 3:
+                changed[at:at] = random_.randbytes(random_.randrange(1, 40))
+            case 4:
+                changed[at:at] = changed[at : at + random_.randrange(1, 200)]
+        if not changed:
+            break
+    return bytes(changed)
+
+
+def trial(count: int, seed: int) -> Result:
+    """Read so many mutants; any exception but ``BadInput`` comes through."""
+    random_ = random.Random(seed)
+    originals = seeds()
+    result = Result(count)
+    for number in range(count):
+        data = mutant(originals[number % len(originals)], random_)
+        begin = time.perf_counter()
+        try:
+            result.silent += _silent(data)
+        except BadInput:
+            result.refused += 1
+        took = time.perf_counter() - begin
+        result.slow += took > SLOW
+        result.slowest = max(result.slowest, took)
+    return result
+
+
+def _silent(data: bytes) -> bool:
+    traffic = read(data)
+    counted = sum(flow.packets_up + flow.packets_down for flow in traffic.flows)
+    missing = traffic.packets - counted - sum(traffic.notes.other.values())
+    return missing < 0 or (missing > 0 and not traffic.notes.unread)
