@@ -20,6 +20,7 @@ COMMANDS = {
     "import": "Bring others' evidence into a recording: pcap, Pi-hole, mitmproxy, HAR.",
     "replay": "Compute findings and report again from a recording.",
     "report": "Write the report of a recording.",
+    "lists": "Install lists of trackers, to be named in findings.",
     "status": "Show how far a recording is.",
     "verify": "Check that a recording's evidence is whole.",
     "doctor": "Check what this machine has and needs.",

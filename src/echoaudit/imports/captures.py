@@ -70,12 +70,13 @@ def _one(path: Path, folder: Path, device: Device, kind: Literal["session", "idl
     form = magic(given)
     given.rename(folder / ("traffic.pcapng" if form == "pcapng" else "traffic.capture"))
     notes = tuple(traffic.notes.lines())
+    label = _SUFFIXES.sub("", shown(path.name))
     return Staged(
-        label=_SUFFIXES.sub("", path.name),
+        label=label,
         kind=kind,
         client="",
         about={
-            "skill": None,
+            "skill": label if kind == "session" else None,
             "started": traffic.first,
             "ended": traffic.last,
             "device": {"mac": device.mac, "ip": device.ip, "policy": None},

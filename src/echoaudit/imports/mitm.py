@@ -83,13 +83,13 @@ def _file(path: Path, folder: Path, only: frozenset[str]) -> Iterator[Staged]:
         source = Source(
             shown(path.name), "mitmproxy", digest, size, len(device.slices), reading.lines()
         )
-        yield Staged(path.stem, "session", client, _about(client, device), device.folder, source)
+        about = _about(client, device) | {"skill": shown(path.stem)}
+        yield Staged(path.stem, "session", client, about, device.folder, source)
 
 
 def _about(client: str, device: _Device) -> dict[str, Any]:
     connections = device.connections.values()
     return {
-        "skill": None,
         "started": min(one["first"] for one in connections),
         "ended": max(one["last"] for one in connections),
         "device": {"mac": None, "ip": client, "policy": "trusting"},

@@ -136,7 +136,7 @@ class Sorter:
                 "session",
                 address,
                 {
-                    "skill": None,
+                    "skill": shown(label),
                     "started": client.first,
                     "ended": client.last,
                     "device": {"mac": None, "ip": address, "policy": None},

@@ -176,6 +176,9 @@ def versions(info: Mapping[str, Any], provenance: Mapping[str, Any]) -> list[tup
         (f"table {name} (SHA-256 of its rows)", str(table["sha256"]))
         for name, table in sorted(_part(provenance, "tables").items())
     ]
+    stated = provenance.get("lists")
+    lists = [one for one in stated if isinstance(one, Mapping)] if isinstance(stated, list) else []
+    rows += [(f"list {one.get('name')} (SHA-256)", str(one.get("sha256"))) for one in lists]
     rows += [(str(k), str(v)) for k, v in sorted(_part(info, "tools").items())]
     return rows
 
