@@ -67,7 +67,7 @@ class _Adblock:
             ) from error
         rules = adblock.FilterSet(debug=True)
         rules.add_filter_list(text)
-        self._engine = adblock.Engine(rules)
+        self._engine = adblock.Engine(rules, optimize=False)
         self._vacuous = {rule for type_ in TYPES for rule in self._ask(ELSEWHERE, type_)}
 
     def _ask(self, url: str, type_: str) -> dict[str, Literal["listed", "allowed"]]:

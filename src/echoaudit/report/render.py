@@ -10,7 +10,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from echoaudit.inference import Conclusion
-from echoaudit.report import bids, coverage, endpoints, lists, speech, syncs
+from echoaudit.report import bids, coverage, density, endpoints, lists, speech, syncs
 from echoaudit.report.method import limits, method, versions
 from echoaudit.report.palette import controls_of, palette
 from echoaudit.report.parts import Section
@@ -94,6 +94,7 @@ def _sections(
         speech.section(tables["utterances"], skills),
         endpoints.section(tables["endpoints"], accounts, skills),
         syncs.section(tables["syncs"], tables["parties"]),
+        density.section(tables["endpoints"], tables["captures"]),
     ]
 
 
