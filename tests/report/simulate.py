@@ -153,7 +153,8 @@ def captures(steps):
         {
             "session": sessions["step"], "account": sessions["account"], "status": "complete",
             "problem": "", "packets": 900, "dropped": 0, "flows": 10, "flows_named": 9,
-            "flow_bytes": 1_000_000, "named_bytes": 930_000,
+            "flow_bytes": 1_000_000, "named_bytes": 930_000, "persona": sessions["persona"],
+            "first": sessions["started"], "last": sessions["ended"],
         }
     )  # fmt: skip
 

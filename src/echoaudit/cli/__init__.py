@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import keyword
 import os
 import signal
 import sys
@@ -17,8 +18,10 @@ from echoaudit.errors import EchoauditError, ExitCode
 
 COMMANDS = {
     "run": "Run a study: speak, capture, crawl, conclude, report; resumes.",
+    "import": "Bring others' evidence into a recording: pcap, Pi-hole, mitmproxy, HAR.",
     "replay": "Compute findings and report again from a recording.",
     "report": "Write the report of a recording.",
+    "lists": "Install lists of trackers, to be named in findings.",
     "status": "Show how far a recording is.",
     "verify": "Check that a recording's evidence is whole.",
     "doctor": "Check what this machine has and needs.",
@@ -60,7 +63,8 @@ class LazyGroup(click.Group):
         """Import the module of one command."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"echoaudit.cli.{cmd_name}")
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        module = importlib.import_module(f"echoaudit.cli.{name}")
         command = module.command
         assert isinstance(command, click.Command)
         return command

@@ -21,6 +21,7 @@ def command(folder: Path, check: bool, output: Path | None, as_json: bool) -> in
     The same recording gives the same bytes on every machine.
     """
     from echoaudit import findings
+    from echoaudit.lists import Store
     from echoaudit.recording import Recording
 
     recording = Recording.open(folder)
@@ -35,6 +36,6 @@ def command(folder: Path, check: bool, output: Path | None, as_json: bool) -> in
         return ExitCode.DIFFERENT if differences else ExitCode.OK
     report = output or Path("reports") / f"{folder.resolve().name}.html"
     options.require_writable(report)
-    found = findings.replay(recording, report)
+    found = findings.replay(recording, report, Store.default().installed())
     options.show_verdicts(as_json, found, folder, report)
     return ExitCode.OK

@@ -19,11 +19,13 @@ def command(folder: Path, output: Path | None) -> int:
     The report is computed from the evidence; findings stored in the recording are left alone.
     """
     from echoaudit import findings
+    from echoaudit.lists import Store
     from echoaudit.recording import Recording
 
     report = output or Path("reports") / f"{folder.resolve().name}.html"
     recording = Recording.open(folder)
     options.require_writable(report)
-    findings.write_report(recording, findings.compute(recording), report)
+    found = findings.compute(recording, Store.default().installed())
+    findings.write_report(recording, found, report)
     click.echo(report)
     return ExitCode.OK

@@ -273,9 +273,10 @@ def _stop_on_signal(runner: Runner) -> None:
 
 def _conclude(job: Job, as_json: bool) -> int:
     from echoaudit import findings
+    from echoaudit.lists import Store
     from echoaudit.recording import Recording
 
     recording = Recording.open(job.folder)
-    found = findings.replay(recording, job.report)
+    found = findings.replay(recording, job.report, Store.default().installed())
     options.show_verdicts(as_json, found, job.folder, job.report)
     return ExitCode.OK

@@ -6,7 +6,7 @@ or where the recording lies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from echoaudit.inference import Conclusion
+    from echoaudit.lists import Installed
     from echoaudit.recording import Recording
     from echoaudit.study.models import Claim
 
@@ -42,12 +43,17 @@ class Findings:
     """What a reader must know before believing anything, worst first."""
 
 
-def compute(recording: Recording) -> Findings:
+def compute(recording: Recording, lists: Sequence[Installed] = ()) -> Findings:
     """Derive all tables and judge all claims of the recording's study.
+
+    Args:
+        recording: the evidence.
+        lists: what the user's own lists say is added as the table ``listed``.
 
     Raises:
         BadInput: the recording's study or evidence is not in the documented form.
         Damaged: evidence is missing or changed.
+        Unavailable: a list is not installed.
     """
     from echoaudit import outcomes
     from echoaudit.findings.parties import parties_table
@@ -59,9 +65,14 @@ def compute(recording: Recording) -> Findings:
     tables["steps"] = steps_table(recording)
     tables["parties"] = parties_table(tables["syncs"])
     tables["delivery"] = delivery_table(tables["steps"], tables["utterances"])
+    if lists:
+        from echoaudit.findings.listed import listed_table
+        from echoaudit.lists import Store
+
+        tables["listed"] = listed_table(tables, lists, Store.default())
     conclusions = tuple(conclude_all(_claims(recording.study), tables))
     return Findings(
-        tables, conclusions, _provenance(recording, tables), warnings(tables, conclusions)
+        tables, conclusions, _provenance(recording, tables, lists), warnings(tables, conclusions)
     )
 
 
@@ -77,8 +88,12 @@ def _claims(study: Any) -> list[Claim]:
         raise BadInput(f"study.json has unusable claims: {error.errors()[0]['msg']}") from error
 
 
-def _provenance(recording: Recording, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+def _provenance(
+    recording: Recording, tables: Mapping[str, pd.DataFrame], lists: Sequence[Installed]
+) -> dict[str, Any]:
+    used = {"lists": [one.model_dump() for one in lists]} if lists else {}
     return {
+        **used,
         "analysis": {"name": "echoaudit", "version": __version__},
         "recording": {
             "format": recording.info["format"],
@@ -108,13 +123,34 @@ def write(recording_folder: Path, findings: Findings) -> Path:
 def check(recording: Recording) -> list[Difference]:
     """Compute the findings again and compare them with those in the recording.
 
-    Empty when the recording's findings follow from its evidence, to the last digit.
+    Empty when the recording's findings follow from its evidence, to the last digit. The lists are
+    those that the findings name, whatever is installed now.
+
+    Raises:
+        Unavailable: such a list was never installed here.
     """
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix="echoaudit-") as scratch:
-        again = write(Path(scratch), compute(recording))
-        return differences(read_folder(recording.folder / FOLDER), read_folder(again))
+        recorded = read_folder(recording.folder / FOLDER)
+        again = write(Path(scratch), compute(recording, _lists(recorded)))
+        return differences(recorded, read_folder(again))
+
+
+def _lists(recorded: Mapping[str, bytes]) -> tuple[Installed, ...]:
+    """The lists that findings say they rest on; none when they cannot be read."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from echoaudit.lists import Installed
+    from echoaudit.recording.jsonfile import parse
+
+    try:
+        stated = parse(recorded.get("findings.json", b"{}"))
+        lists = stated.get("lists", []) if isinstance(stated, dict) else []
+        return TypeAdapter(tuple[Installed, ...]).validate_python(lists)
+    except (BadInput, ValidationError):
+        # What is wrong with the file comes out as differences from what follows.
+        return ()
 
 
 def write_report(recording: Recording, findings: Findings, report: Path) -> None:
@@ -130,9 +166,9 @@ def write_report(recording: Recording, findings: Findings, report: Path) -> None
     write_text(report, page)
 
 
-def replay(recording: Recording, report: Path) -> Findings:
-    """Compute findings and report from the evidence and write both."""
-    findings = compute(recording)
+def replay(recording: Recording, report: Path, lists: Sequence[Installed] = ()) -> Findings:
+    """Compute findings and report from the evidence and write both; see :func:`compute`."""
+    findings = compute(recording, lists)
     write(recording.folder, findings)
     write_report(recording, findings, report)
     return findings

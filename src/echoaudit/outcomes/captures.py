@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from echoaudit.outcomes.exports import problems
 from echoaudit.outcomes.schema import Column, Schema
 from echoaudit.outcomes.sessions import Session, sessions
 
@@ -67,7 +68,7 @@ def _row(session: Session) -> dict[str, Any]:
         "persona": step.persona,
         "kind": step.kind,
         "status": _status(session, dropped),
-        "problem": "; ".join(notes.lines()) if notes else session.problem,
+        "problem": "; ".join((*(notes.lines() if notes else [session.problem]), *_lost(session))),
         "packets": traffic.packets if traffic else 0,
         "bytes": traffic.octets if traffic else 0,
         "dropped": dropped,
@@ -99,6 +100,12 @@ def _dropped(session: Session) -> int:
     losses = counts.items() if isinstance(counts, dict) else ()
     said = [count for name, count in losses if name.startswith("dropped") and _is_count(count)]
     return max(in_file, sum(map(int, said)))
+
+
+def _lost(session: Session) -> tuple[str, ...]:
+    """What an import could not use, beyond what is said of the capture anyway."""
+    known = session.traffic.notes.lines() if session.traffic else []
+    return tuple(line for line in problems(session.step) if line not in known)
 
 
 def _is_count(value: Any) -> bool:

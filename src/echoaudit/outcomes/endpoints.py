@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from echoaudit.outcomes.exports import LOG
 from echoaudit.outcomes.naming import Answer, Named
 from echoaudit.outcomes.organisations import directory, party
 from echoaudit.outcomes.schema import Column, Schema
@@ -54,7 +55,8 @@ _WHAT = (
         "state",
         "string",
         "`contacted`; or why not: `refused`, `unanswered`, `blocked` (DNS gave a null address), "
-        "`resolved` (no connection followed), `unresolved` (DNS gave no address).",
+        "`resolved` (no connection followed), `unresolved` (DNS gave no address), `asked` (all "
+        "that an imported DNS log says).",
     ),
     Column("flows", "int", "Connections."),
     Column("packets", "int", "Packets, both ways."),
@@ -163,14 +165,15 @@ def _only_looked_up(
     answers: dict[str, list[Answer]] = defaultdict(list)
     for answer in session.answers:
         answers[answer.name].append(answer)
-    asked: dict[str, list[float]] = defaultdict(list)
+    asked: dict[str, list[Lookup]] = defaultdict(list)
     for one in session.lookups:
         if _is_forward(one):
-            asked[one.question].append(one.time)
+            asked[one.question].append(one)
     for host in (answers.keys() | asked.keys()) - connected:
         given = answers[host]
-        times = [answer.time for answer in given] + asked[host]
-        yield host, _lookup_state(given), {answer.address for answer in given}, times
+        times = [answer.time for answer in given] + [one.time for one in asked[host]]
+        state = _lookup_state(given, asked[host])
+        yield host, state, {answer.address for answer in given}, times
 
 
 def _is_forward(one: Lookup) -> bool:
@@ -179,9 +182,10 @@ def _is_forward(one: Lookup) -> bool:
     return one.type in ("A", "AAAA", "HTTPS") and not local
 
 
-def _lookup_state(given: list[Answer]) -> str:
+def _lookup_state(given: list[Answer], asked: list[Lookup]) -> str:
     if not given:
-        return "unresolved"
+        silent = all(one.transport == LOG and not one.answered for one in asked)
+        return "asked" if silent else "unresolved"
     return "blocked" if all(answer.blocked for answer in given) else "resolved"
 
 

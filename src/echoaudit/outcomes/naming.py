@@ -22,6 +22,8 @@ from echoaudit.outcomes.traffic.tls import host as clean_host
 
 LOG_DELAY = 1.0
 """Seconds by which the times of a resolver's log may be late."""
+ADDRESS_UNTOLD = "IP"
+"""Answer of a log that says that an address was given, but not which."""
 _NAMES_KEPT = 20
 
 
@@ -159,12 +161,13 @@ def answers_of_log(events: Iterable[Any]) -> Iterator[Answer]:
             asked[serial] = name
             continue
         # A blocked name may be answered with NODATA or NXDOMAIN instead of a null address.
-        address = _address(value) or ("" if kind == "blocked" else None)
+        bare = kind == "blocked" or value == ADDRESS_UNTOLD
+        address = _address(value) or ("" if bare else None)
         if kind == "forwarded" or address is None:
             continue
         question = asked.get(serial, name) if serial else name
         alias = name if name != question else ""
-        blocked = kind == "blocked" or is_null(address)
+        blocked = kind == "blocked" or (bool(address) and is_null(address))
         yield Answer(time - LOG_DELAY, question, address, blocked, alias)
 
 

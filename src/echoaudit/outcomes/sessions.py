@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from echoaudit.errors import BadInput
 from echoaudit.outcomes.exchanges import exchanges
+from echoaudit.outcomes.exports import exported
 from echoaudit.outcomes.naming import (
     LOG_DELAY,
     Answer,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from echoaudit.recording import Recording, StepEvidence
 
 CAPTURE, NAMES, SESSION = "traffic.pcapng", "names.jsonl", "session.json"
+OTHER_CAPTURE = "traffic.capture"
+"""An imported capture in another format, or compressed."""
 KINDS = ("session", "idle")
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 _LOCAL_PORTS = frozenset({67, 68, 137, 138, 546, 547, 1900, 5353, 5355})
@@ -119,10 +122,12 @@ def _device(about: dict[str, Any]) -> tuple[str, str]:
 
 
 def _capture(step: StepEvidence, device: str) -> tuple[Traffic | None, str]:
-    if not step.has(CAPTURE):
-        return None, "no capture was recorded"
+    name = next((name for name in (CAPTURE, OTHER_CAPTURE) if step.has(name)), None)
+    if name is None:
+        traffic = exported(step)
+        return traffic, "" if traffic else "no capture was recorded"
     try:
-        return read_capture(step.path(CAPTURE), device), ""
+        return read_capture(step.path(name), device), ""
     except BadInput as error:
         return None, error.message
 

@@ -218,8 +218,10 @@ def _pairs(headers: Any) -> Iterator[tuple[str, str]]:
 
 
 def _time(value: Any) -> float | None:
+    """A moment; none without a time zone, for this machine's own would make findings differ."""
     try:
-        return datetime.fromisoformat(_text(value)).timestamp()
+        moment = datetime.fromisoformat(_text(value))
+        return moment.timestamp() if moment.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None
 

@@ -17,6 +17,9 @@ Tables = Mapping[str, pd.DataFrame]
 
 def method(info: Mapping[str, Any], tables: Tables, conclusions: Sequence[Conclusion]) -> list[str]:
     """Paragraphs on design, treatment, measurement and analysis, from what was recorded."""
+    imported = _part(_part(info, "config"), "imported")
+    if imported:
+        return [_imported(imported, tables["steps"]), *_analysis(conclusions)]
     found = [_design(tables["steps"]), _speech(info, tables), _web(info, tables)]
     return [*found, *_analysis(conclusions)]
 
@@ -38,6 +41,21 @@ def _design(steps: pd.DataFrame) -> str:
         f"visited {count(visits['site'].nunique(), 'site')} in {count(before, 'round')} before "
         f"anything was said and in {count(after, 'round')} afterwards; within a round, accounts "
         "of all personas were interleaved."
+    )
+
+
+def _imported(imported: Mapping[str, Any], steps: pd.DataFrame) -> str:
+    stated = imported.get("sources")
+    sources = [s for s in stated if isinstance(s, Mapping)] if isinstance(stated, list) else []
+    each = dict.fromkeys(
+        f"{source.get('name')} ({source.get('format')}, SHA-256 {source.get('sha256')})"
+        for source in sources
+    )
+    return (
+        "Nothing was spoken or visited for this recording: it holds evidence that others "
+        f"gathered, imported from {listed(list(each), 12)}. It is said to be of "
+        f"{count(steps['account'].nunique(), 'account')} in {count(len(steps), 'step')}. How it "
+        "was gathered, and whether it is whole, is not known beyond what the sources say."
     )
 
 
@@ -158,6 +176,9 @@ def versions(info: Mapping[str, Any], provenance: Mapping[str, Any]) -> list[tup
         (f"table {name} (SHA-256 of its rows)", str(table["sha256"]))
         for name, table in sorted(_part(provenance, "tables").items())
     ]
+    stated = provenance.get("lists")
+    lists = [one for one in stated if isinstance(one, Mapping)] if isinstance(stated, list) else []
+    rows += [(f"list {one.get('name')} (SHA-256)", str(one.get("sha256"))) for one in lists]
     rows += [(str(k), str(v)) for k, v in sorted(_part(info, "tools").items())]
     return rows
 

@@ -10,7 +10,16 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from echoaudit.inference import Conclusion
-from echoaudit.report import bids, coverage, data_types, endpoints, speech, syncs
+from echoaudit.report import (
+    bids,
+    coverage,
+    data_types,
+    density,
+    endpoints,
+    lists,
+    speech,
+    syncs,
+)
 from echoaudit.report.method import limits, method, versions
 from echoaudit.report.palette import controls_of, palette
 from echoaudit.report.parts import Section
@@ -53,7 +62,11 @@ def render(
                 for t in (coverage.accounts_table(tables), coverage.losses_table(tables["steps"]))
                 if t is not None
             ],
-            sections=_sections(tables, conclusions, accounts, colours, study),
+            sections=_shown(
+                _sections(tables, conclusions, accounts, colours, study),
+                tables,
+                _is_imported(info),
+            ),
             method=method(info, tables, conclusions),
             limits=limits(info, conclusions),
             versions=versions(info, provenance),
@@ -91,7 +104,30 @@ def _sections(
         endpoints.section(tables["endpoints"], accounts, skills),
         data_types.section(tables["data_types"], tables["decrypted"], skills),
         syncs.section(tables["syncs"], tables["parties"]),
+        density.section(tables["endpoints"], tables["captures"]),
     ]
+
+
+UNPLANNED = {"bids": "bids", "checks": "bids", "speech": "utterances"}
+"""Sections that imported evidence gives nothing to, and the table that would tell otherwise."""
+
+
+def _shown(
+    sections: list[Section], tables: Mapping[str, pd.DataFrame], imported: bool
+) -> list[Section]:
+    """Without what was never meant to be measured, with what installed lists say."""
+    kept = [
+        section
+        for section in sections
+        if not (imported and section.id in UNPLANNED and tables[UNPLANNED[section.id]].empty)
+    ]
+    known = tables.get("listed")
+    return [*kept, lists.section(known)] if known is not None and len(known) else kept
+
+
+def _is_imported(info: Mapping[str, Any]) -> bool:
+    config = info.get("config")
+    return isinstance(config, Mapping) and "imported" in config
 
 
 def _title(

@@ -119,6 +119,8 @@ def duration(seconds: float) -> str:
 
 def listed(items: list[str], most: int = 5) -> str:
     """``a, b and c``; the rest is counted."""
+    if not items:
+        return "none"
     if len(items) > most:
         items = [*items[:most], f"{len(items) - most:,} more"]
     return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]

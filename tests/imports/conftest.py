@@ -1,0 +1,6 @@
+"""Lets tests here share the capture builders of the outcomes' tests."""
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "outcomes")]
