@@ -1,7 +1,7 @@
 """Reads captures damaged at random: ``python benchmarks/mutants.py [COUNT [SEED]]``.
 
-Prints how many were refused in one line, lost packets without a note, or took longer than a second;
-a traceback ends it. The exit code is 1 when anything was lost or slow.
+Prints how many gave a traceback, took longer than a second, lost packets without a note, or were
+refused in one line; then the first traceback. The exit code is 1 when any but the last happened.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from mutants_kit import trial
 def main(count: int = 100_000, seed: int = 1) -> int:
     """Run the trial and print its result."""
     result = trial(count, seed)
-    print(f"{result.mutants} mutants, seed {seed}: 0 tracebacks, {result.slow} hangs, "
-          f"{result.silent} silent losses; {result.refused} refused as no capture; "
+    print(f"{result.mutants} mutants, seed {seed}: {result.failed} tracebacks, "
+          f"{result.slow} hangs, {result.silent} silent losses; {result.refused} refused; "
           f"slowest {result.slowest:.2f} s")  # fmt: skip
-    return int(result.slow > 0 or result.silent > 0)
+    print(result.failure, end="")
+    return int(result.failed + result.slow + result.silent > 0)
 
 
 if __name__ == "__main__":

@@ -22,11 +22,19 @@ SCAPY_PACKETS = 20_000
 _Ends = tuple[str, int, str, int, str]
 
 
+def usage(*, program: bool = False) -> dict[str, float]:
+    """CPU seconds and peak memory of this process and its children, or of the children alone."""
+    usages = [getrusage(RUSAGE_CHILDREN), *([] if program else [getrusage(RUSAGE_SELF)])]
+    return {
+        "cpu": sum(usage.ru_utime + usage.ru_stime for usage in usages),
+        "peak": max(usage.ru_maxrss for usage in usages) * 1024,
+    }
+
+
 class Table:
     """Connections without regard to direction, so that readers that differ in it compare."""
 
     def __init__(self) -> None:
-        self.packets = self.octets = 0
         self.ends: dict[_Ends, list[int]] = defaultdict(lambda: [0, 0])
         self.names: dict[_Ends, set[str]] = defaultdict(set)
 
@@ -47,13 +55,11 @@ class Table:
         octets: int,
         lookups: Iterable[tuple[str, ...]] = (),
         *,
-        program: bool = False,
+        used: dict[str, float] | None = None,
     ) -> None:
-        """Print the result; of a ``program``, only its own process is measured."""
-        usages = [getrusage(RUSAGE_CHILDREN), *([] if program else [getrusage(RUSAGE_SELF)])]
+        """Print the result, and what was used until now unless it is given."""
         found = {
-            "cpu": sum(usage.ru_utime + usage.ru_stime for usage in usages),
-            "peak": max(usage.ru_maxrss for usage in usages) * 1024,
+            **(used or usage()),
             "packets": packets,
             "octets": octets,
             "ends": [[*ends, *total] for ends, total in self.ends.items()],
@@ -68,13 +74,14 @@ def echoaudit(path: Path) -> None:
     from echoaudit.outcomes.traffic import read_capture
 
     traffic = read_capture(path)
+    used = usage()
     table = Table()
     for f in traffic.flows:
         ends = (f.client, f.client_port, f.server, f.server_port, f.protocol)
         octets = f.bytes_up + f.bytes_down
         table.add(ends, f.packets_up + f.packets_down, octets, f.sni or f.http_host)
     lookups = [(one.question, one.type, *one.addresses) for one in traffic.lookups]
-    table.write(traffic.packets, traffic.octets, lookups)
+    table.write(traffic.packets, traffic.octets, lookups, used=used)
 
 
 def nfstream(path: Path) -> None:
@@ -100,29 +107,41 @@ def dpkt(path: Path) -> None:
 
     from echoaudit.outcomes.traffic import dns, http, tls
 
-    table = Table()
     packets = octets = 0
     lookups = []
+    sizes: dict[tuple[Any, ...], list[int]] = {}
+    named: dict[tuple[Any, ...], str] = {}
     with path.open("rb") as file:
         for _, raw in dpkt.pcap.Reader(file):
             packets += 1
             octets += len(raw)
             ip = dpkt.ethernet.Ethernet(raw).data
             carried: Any = ip.data
-            protocol = "tcp" if isinstance(carried, dpkt.tcp.TCP) else "udp"
-            name, data = "", carried.data
-            if 53 in (carried.sport, carried.dport):
+            data = carried.data
+            key = (ip.src, carried.sport, ip.dst, carried.dport, ip.p)
+            if key not in sizes:
+                sizes[key] = [0, 0]
+            total = sizes[key]
+            total[0] += 1
+            total[1] += len(raw)
+            if carried.sport == 53 or carried.dport == 53:
                 message = dns.parse(data)
                 if message.response:
                     lookups.append((message.question, message.type, *message.addresses))
             elif data[:2] == b"\x16\x03" and data[5:6] == b"\1":
                 hello = tls.hello(data)
-                name = hello.sni if isinstance(hello, tls.ClientHello) else ""
-            elif data and protocol == "tcp" and http.may_begin(data[:8]):
-                name = http.request_host(data) or ""
-            ends = (inet_to_str(ip.src), carried.sport, inet_to_str(ip.dst), carried.dport)
-            table.add((*ends, protocol), 1, len(raw), name)
-    table.write(packets, octets, lookups)
+                if isinstance(hello, tls.ClientHello):
+                    named[key] = hello.sni
+            elif data[:4] == b"GET ":
+                named[key] = http.request_host(data) or ""
+    used = usage()
+    table = Table()
+    for key, (count, size) in sizes.items():
+        source, port, target, target_port, number = key
+        ends = (inet_to_str(source), port, inet_to_str(target), target_port)
+        name = named.get(key, "")
+        table.add((*ends, {6: "tcp", 17: "udp"}[number]), count, size, name)
+    table.write(packets, octets, lookups, used=used)
 
 
 _FIELDS = [
@@ -154,7 +173,7 @@ def tshark(path: Path) -> None:
                 lookups.append((v[12], kinds[v[13]], *addresses))
     if process.returncode:
         raise SystemExit(process.returncode)
-    table.write(packets, octets, lookups, program=True)
+    table.write(packets, octets, lookups, used=usage(program=True))
 
 
 def scapy(path: Path) -> None:
@@ -182,7 +201,7 @@ def scapy(path: Path) -> None:
 def cat(path: Path) -> None:
     """Reads and does nothing: the floor."""
     subprocess.run(["cat", str(path)], stdout=subprocess.DEVNULL, check=True)
-    Table().write(0, 0, program=True)
+    Table().write(0, 0, used=usage(program=True))
 
 
 READERS: dict[str, Callable[[Path], None]] = {

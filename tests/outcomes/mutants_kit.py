@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import random
 import time
+import traceback
 from dataclasses import dataclass
 
 import zstandard
@@ -32,6 +33,9 @@ class Result:
     """What became of a number of mutants."""
 
     mutants: int = 0
+    failed: int = 0
+    failure: str = ""
+    """The first traceback."""
     refused: int = 0
     """No capture any more, said in one line."""
     silent: int = 0
@@ -94,7 +98,7 @@ def mutant(data: bytes, random_: random.Random) -> bytes:
 
 
 def trial(count: int, seed: int) -> Result:
-    """Read so many mutants; any exception but ``BadInput`` comes through."""
+    """Read so many mutants."""
     random_ = random.Random(seed)
     originals = seeds()
     result = Result(count)
@@ -105,6 +109,9 @@ def trial(count: int, seed: int) -> Result:
             result.silent += _silent(data)
         except BadInput:
             result.refused += 1
+        except Exception:  # noqa: BLE001 -- whatever comes is what is counted
+            result.failed += 1
+            result.failure = result.failure or traceback.format_exc()
         took = time.perf_counter() - begin
         result.slow += took > SLOW
         result.slowest = max(result.slowest, took)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,14 +24,27 @@ def read_capture(path: Path, device: str = "") -> Traffic:
     """
     notes = Notes()
     scanner = Scanner(notes, bytes.fromhex(device.replace(":", "")))
-    with path.open("rb", buffering=0) as file:
+    with path.open("rb", buffering=0) as file, _uncollected():
         scanner.feed(records(file, notes, str(path)))
-    return scanner.finish()
+        return scanner.finish()
 
 
 def read_stream(source: BinaryIO, name: str = "capture") -> Traffic:
     """As ``read_capture``, from an open binary stream such as standard input."""
     notes = Notes()
     scanner = Scanner(notes)
-    scanner.feed(records(source, notes, name))
-    return scanner.finish()
+    with _uncollected():
+        scanner.feed(records(source, notes, name))
+        return scanner.finish()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector of cycles: it would walk all flows over and over, and all are kept."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

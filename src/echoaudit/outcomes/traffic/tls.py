@@ -17,6 +17,7 @@ LARGEST_HELLO = 1 << 16
 MOST_RECORDS = 1024
 _CLIENT_HELLO, _SERVER_HELLO = 1, 2
 _SNI, _ALPN, _SIGNATURES, _VERSIONS, _ECH = 0, 16, 13, 43, 0xFE0D
+_USED = frozenset({_SNI, _ALPN, _SIGNATURES, _VERSIONS, _ECH})
 _VERSION = {
     0x0300: "SSL 3.0",
     0x0301: "TLS 1.0",
@@ -110,41 +111,42 @@ def _client(message: bytes, transport: str) -> ClientHello:
     size = _short(message, at)[0]
     ciphers = _numbers(message[at + 2 : at + 2 + size])
     at += 2 + size
-    extensions = _extensions(message, at + 1 + message[at])
-    body = dict(extensions)
+    codes, body = _extensions(message, at + 1 + message[at])
     alpn = _protocols(body.get(_ALPN, b""))
     offered = _numbers(body.get(_VERSIONS, b"\0")[1:]) or _short(message, 4)
     signatures = _numbers(body.get(_SIGNATURES, b"")[2:])
-    codes = tuple([code for code, _ in extensions])
     return ClientHello(
         _server_name(body.get(_SNI, b"")),
         alpn,
-        _ja4(_Offer(transport, offered, ciphers, codes, signatures, alpn[:1])),
+        _ja4(_Offer(transport, offered, ciphers, tuple(codes), signatures, alpn[:1])),
         _ECH in body,
     )
 
 
 def _server(message: bytes) -> ServerHello:
-    body = dict(_extensions(message, 39 + message[38] + 3))
+    _, body = _extensions(message, 39 + message[38] + 3)
     version = (_numbers(body.get(_VERSIONS, b"")) or _short(message, 4))[0]
     alpn = _protocols(body.get(_ALPN, b""))
     return ServerHello(_VERSION.get(version, f"0x{version:04x}"), alpn[0] if alpn else "")
 
 
-def _extensions(message: bytes, at: int) -> list[tuple[int, bytes]]:
-    """Code and body of each extension; ``at`` is where their length stands."""
-    found: list[tuple[int, bytes]] = []
+def _extensions(message: bytes, at: int) -> tuple[list[int], dict[int, bytes]]:
+    """Codes of all extensions, bodies of those of use; ``at`` is where their length stands."""
+    codes: list[int] = []
+    body: dict[int, bytes] = {}
     if at == len(message):
-        return found
+        return codes, body
     end = at + 2 + _short(message, at)[0]
     at += 2
     while at < end:
         code, length = _pair(message, at)
-        found.append((code, message[at + 4 : at + 4 + length]))
+        codes.append(code)
+        if code in _USED:
+            body[code] = message[at + 4 : at + 4 + length]
         at += 4 + length
     if not at == end <= len(message):
         raise ValueError("extensions cut")
-    return found
+    return codes, body
 
 
 @lru_cache(maxsize=1024)
