@@ -6,15 +6,14 @@ without the headers of packets.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from echoaudit.errors import BadInput
-from echoaudit.outcomes.naming import Answer, answers_of_log
+from echoaudit.outcomes.naming import answers_of_log
 from echoaudit.outcomes.traffic.flows import Flow, Lookup, Traffic
 from echoaudit.outcomes.traffic.tls import host as clean_host
 
@@ -125,22 +124,21 @@ def _name(text: str) -> str:
 def _lookups(step: StepEvidence) -> Iterator[Lookup]:
     """A look-up per question of a log; what it was answered is left to ``answers_of_log``."""
     events = list(step.jsonl(NAMES)) if step.has(NAMES) else []
-    given: dict[str, list[Answer]] = defaultdict(list)
+    blocked: dict[str, bool] = {}
     for answer in answers_of_log(events):
-        given[answer.name].append(answer)
+        blocked[answer.name] = answer.blocked and blocked.get(answer.name, True)
     told = {_key(event) for event in events if event["event"] != "query" and event.get("answer")}
     for event in events:
         if event["event"] == "query":
-            yield _lookup(event, _key(event) in told, given)
+            yield _lookup(event, _key(event) in told, blocked)
 
 
 def _key(event: Any) -> tuple[str, str]:
     return str(event.get("client")), str(event.get("id"))
 
 
-def _lookup(event: Any, told: bool, given: dict[str, list[Answer]]) -> Lookup:
+def _lookup(event: Any, told: bool, blocked: Mapping[str, bool]) -> Lookup:
     name = _name(str(event["name"])) or str(event["name"])
-    answers = given[name]
     return Lookup(
         time=float(event["time"]),
         client_mac="",
@@ -148,15 +146,10 @@ def _lookup(event: Any, told: bool, given: dict[str, list[Answer]]) -> Lookup:
         server="",
         question=name,
         type=str(event.get("type")),
-        answered=told or bool(answers),
+        answered=told or name in blocked,
         rcode=0,
         addresses=(),
         chain=(),
         transport=LOG,
-        blocked=_all_blocked(answers),
+        blocked=blocked.get(name, False),
     )
-
-
-def _all_blocked(answers: Iterable[Answer]) -> bool:
-    found = list(answers)
-    return bool(found) and all(answer.blocked for answer in found)
