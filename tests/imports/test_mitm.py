@@ -66,6 +66,18 @@ def test_exchanges_become_endpoints_with_what_names_them(tmp_path) -> None:
     assert (podtrac["first"], podtrac["last"]) == (START, START + 0.5)
 
 
+def test_what_the_device_sent_is_read_as_that_of_a_device_of_ones_own(tmp_path) -> None:
+    flow = exchange("play.podtrac.com")
+    flow.request.headers["content-type"] = "application/json"
+    flow.request.content = b'{"timezone": "America/Los_Angeles"}'
+    recording = brought("mitm", write(tmp_path / "tv.mitm", flow), into=tmp_path / "tv")
+    tables = findings.compute(recording).tables
+    assert list(tables["decrypted"]["exchanges"]) == [1]
+    assert "time zone" in set(tables["data_types"]["data_type"])
+    assert set(tables["data_types"]["host"]) == {"play.podtrac.com"}
+    assert set(tables["endpoints"]["witness"]) == {"sni"}
+
+
 def test_exchanges_of_one_connection_are_one_flow(tmp_path) -> None:
     first = exchange("api.example.com")
     second = exchange("api.example.com", at=5)

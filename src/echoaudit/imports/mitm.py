@@ -17,7 +17,7 @@ from echoaudit.errors import BadInput, Unavailable
 from echoaudit.imports.questions import client_address
 from echoaudit.imports.source import Source, copy, shown
 from echoaudit.imports.staging import Staged
-from echoaudit.recording import write_jsonl
+from echoaudit.recording import canonical, write_jsonl
 
 MOST_NAMED = 5
 """Damaged records that are named; the rest are counted."""
@@ -149,6 +149,8 @@ def _use(line: dict[str, Any], reading: _Reading, folder: Path, only: frozenset[
             device.folder.mkdir()
             reading.devices[client] = device
         device.slices.append((line["at"], line["length"]))
+        with (device.folder / "proxy.jsonl").open("ab") as sent:
+            sent.write(canonical(line.pop("sent")) + b"\n")
         _add(device, {**line, "client": client, "server": server})
 
 

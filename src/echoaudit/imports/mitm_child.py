@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import resource
 import signal
 import sys
@@ -17,6 +18,10 @@ from typing import Any
 
 from mitmproxy import dns, flow, http, tcp, udp
 from mitmproxy.io import FlowReader
+
+# The gateway's addon, loaded as a module, wants to know where to write; nothing is written here.
+os.environ.setdefault("ECHOAUDIT_FLOWS", os.devnull)
+from echoaudit.instruments.gateway.addon import described
 
 MEMORY = 4 << 30
 """Bytes of address space."""
@@ -83,6 +88,7 @@ def _described(found: flow.Flow) -> dict[str, Any]:
         "tls": (client.tls_version or "") if client.tls else "",
         "payload_up": up,
         "payload_down": down,
+        "sent": described(found),
     }
 
 
