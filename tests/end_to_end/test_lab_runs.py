@@ -97,7 +97,6 @@ def test_the_trusting_device_was_decrypted_and_the_others_passed_by(paper: Run) 
 def test_without_targeting_nothing_is_claimed(lab: Lab) -> None:
     run = lab.run("null", lab__world="null")
     assert run.conclusion["state"] != "supported"
-    assert run.status("lab score") in (0, 1)
     assert all(not s["wrong"] and not s["missed"] for s in run.ask("lab score")["scores"])
 
 
