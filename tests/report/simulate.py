@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from echoaudit.findings.imc2023 import imc2023_table
 from echoaudit.findings.steps import DELIVERY, STEPS, delivery_table
 
 SKILLS = {"Outfit Check": "B01", "Style Quiz": "B02", "Sneaker Drop": "B03", "Runway Radio": "B04"}
@@ -258,6 +259,7 @@ def simulate(claims, *, personas=None, lifts=None, answered=True, seed=7):
     tables["data_types"] = data_types(tables["steps"])
     tables["decrypted"] = decrypted(tables["steps"])
     tables["parties"] = parties(tables["syncs"])
+    tables["imc2023"] = imc2023_table(claims, tables["bids"])
     tables["delivery"] = delivery_table(tables["steps"], tables["utterances"])
     assert list(tables["delivery"].columns) == DELIVERY.names
     info = {

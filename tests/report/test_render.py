@@ -28,12 +28,12 @@ HOSTILE = (
 )
 
 
-def page(claims=(CLAIM,), change=None, **design):
+def page(claims=(CLAIM,), change=None, methods=(), **design):
     info, tables, provenance = simulate(claims, **design)
     conclusions = conclude_all(claims, tables)
     if change:
         info, tables = change(info, tables)
-    return render(info, tables, conclusions, provenance)
+    return render(info, tables, conclusions, provenance, methods)
 
 
 class Reader(HTMLParser):
@@ -125,6 +125,13 @@ def test_every_figure_has_a_finding_a_description_and_its_data(paper):
         reader = Reader(figure)
         assert len(reader.all("h3")) == len(reader.all("figcaption")) == 1
         assert len(reader.all("details")) == len(reader.all("table")) == 1
+
+
+def test_the_published_studys_test_stands_beside_the_conclusion_when_asked_for(paper):
+    text = Reader(page(lifts={"fashion": 1.9}, methods=("imc2023",))).text
+    assert "As the published study tested it" in text and "fashion / vanilla" in text
+    assert "takes every bid for an independent observation" in text
+    assert "As the published study tested it" not in Reader(paper).text
 
 
 def test_equal_findings_give_equal_bytes(paper):

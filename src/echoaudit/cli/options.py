@@ -45,6 +45,15 @@ recording: Decorator = click.argument(
 )
 
 
+methods: Decorator = click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    type=click.Choice(["imc2023"]),
+    help="Also show in the report what this published study's tests say.",
+)
+
+
 def parse_settings(settings: Sequence[str]) -> dict[str, str]:
     """Split ``KEY=VALUE`` words.
 

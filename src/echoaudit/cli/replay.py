@@ -14,8 +14,11 @@ from echoaudit.errors import ExitCode
 @options.recording
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when the findings differ.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The report's file.")
+@options.methods
 @options.as_json
-def command(folder: Path, check: bool, output: Path | None, as_json: bool) -> int:
+def command(
+    folder: Path, check: bool, output: Path | None, methods: tuple[str, ...], as_json: bool
+) -> int:
     """Compute the findings and the report of RECORDING again.
 
     The same recording gives the same bytes on every machine.
@@ -36,6 +39,6 @@ def command(folder: Path, check: bool, output: Path | None, as_json: bool) -> in
         return ExitCode.DIFFERENT if differences else ExitCode.OK
     report = output or Path("reports") / f"{folder.resolve().name}.html"
     options.require_writable(report)
-    found = findings.replay(recording, report, Store.default().installed())
+    found = findings.replay(recording, report, Store.default().installed(), methods)
     options.show_verdicts(as_json, found, folder, report)
     return ExitCode.OK

@@ -13,7 +13,8 @@ from echoaudit.errors import ExitCode
 @click.command("report", short_help="Write the report of a recording.")
 @options.recording
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The report's file.")
-def command(folder: Path, output: Path | None) -> int:
+@options.methods
+def command(folder: Path, output: Path | None, methods: tuple[str, ...]) -> int:
     """Write the HTML report of RECORDING and print its path.
 
     The report is computed from the evidence; findings stored in the recording are left alone.
@@ -26,6 +27,6 @@ def command(folder: Path, output: Path | None) -> int:
     recording = Recording.open(folder)
     options.require_writable(report)
     found = findings.compute(recording, Store.default().installed())
-    findings.write_report(recording, found, report)
+    findings.write_report(recording, found, report, methods)
     click.echo(report)
     return ExitCode.OK

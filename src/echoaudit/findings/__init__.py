@@ -35,7 +35,8 @@ class Findings:
 
     tables: Mapping[str, pd.DataFrame]
     """One per outcome; ``steps`` and ``delivery``: what was planned and what became of it;
-    ``parties``: who owns the domains that exchange identifiers."""
+    ``parties``: who owns the domains that exchange identifiers; ``imc2023``: the published
+    study's tests."""
     conclusions: tuple[Conclusion, ...]
     provenance: Mapping[str, Any]
     """The recording's hashes and the tables': what the findings rest on, and what they are."""
@@ -56,6 +57,7 @@ def compute(recording: Recording, lists: Sequence[Installed] = ()) -> Findings:
         Unavailable: a list is not installed.
     """
     from echoaudit import outcomes
+    from echoaudit.findings.imc2023 import imc2023_table
     from echoaudit.findings.parties import parties_table
     from echoaudit.findings.steps import delivery_table, steps_table
     from echoaudit.inference import conclude_all
@@ -70,7 +72,9 @@ def compute(recording: Recording, lists: Sequence[Installed] = ()) -> Findings:
         from echoaudit.lists import Store
 
         tables["listed"] = listed_table(tables, lists, Store.default())
-    conclusions = tuple(conclude_all(_claims(recording.study), tables))
+    claims = _claims(recording.study)
+    tables["imc2023"] = imc2023_table(claims, tables["bids"])
+    conclusions = tuple(conclude_all(claims, tables))
     return Findings(
         tables, conclusions, _provenance(recording, tables, lists), warnings(tables, conclusions)
     )
@@ -153,8 +157,13 @@ def _lists(recorded: Mapping[str, bytes]) -> tuple[Installed, ...]:
         return ()
 
 
-def write_report(recording: Recording, findings: Findings, report: Path) -> None:
-    """Write the report of a recording's findings to a file, whole or not at all."""
+def write_report(
+    recording: Recording, findings: Findings, report: Path, methods: Sequence[str] = ()
+) -> None:
+    """Write the report of a recording's findings to a file, whole or not at all.
+
+    ``methods`` names other methods to show beside the conclusions (``imc2023``).
+    """
     from echoaudit.report import render
 
     page = render(
@@ -162,13 +171,19 @@ def write_report(recording: Recording, findings: Findings, report: Path) -> None
         findings.tables,
         findings.conclusions,
         findings.provenance,
+        methods,
     )
     write_text(report, page)
 
 
-def replay(recording: Recording, report: Path, lists: Sequence[Installed] = ()) -> Findings:
+def replay(
+    recording: Recording,
+    report: Path,
+    lists: Sequence[Installed] = (),
+    methods: Sequence[str] = (),
+) -> Findings:
     """Compute findings and report from the evidence and write both; see :func:`compute`."""
     findings = compute(recording, lists)
     write(recording.folder, findings)
-    write_report(recording, findings, report)
+    write_report(recording, findings, report, methods)
     return findings

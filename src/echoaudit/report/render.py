@@ -16,6 +16,7 @@ from echoaudit.report import (
     data_types,
     density,
     endpoints,
+    imc2023,
     lists,
     speech,
     syncs,
@@ -35,11 +36,13 @@ def render(
     tables: Mapping[str, pd.DataFrame],
     conclusions: Sequence[Conclusion],
     provenance: Mapping[str, Any],
+    methods: Sequence[str] = (),
 ) -> str:
     """The report as one HTML file without script or anything to fetch.
 
     ``info`` is the recording's description with its study under ``study``; ``tables`` are the
-    outcomes' with ``steps``, ``delivery`` and ``parties``. Equal arguments give equal bytes.
+    outcomes' with ``steps``, ``delivery``, ``parties`` and ``imc2023``; ``methods`` are shown
+    beside the conclusions (``imc2023``). Equal arguments give equal bytes.
     Everything in them is shown as text, whatever it contains.
     """
     study = stated(info.get("study"))
@@ -63,7 +66,7 @@ def render(
                 if t is not None
             ],
             sections=_shown(
-                _sections(tables, conclusions, accounts, colours, study),
+                _sections(tables, conclusions, accounts, colours, study, methods),
                 tables,
                 _is_imported(info),
             ),
@@ -95,11 +98,13 @@ def _sections(
     accounts: dict[str, int],
     colours: dict[str, str],
     study: StatedStudy,
+    methods: Sequence[str],
 ) -> list[Section]:
     skills = {skill.id: skill.name for persona in study.personas for skill in persona.skills}
     return [
         bids.section(tables["bids"], conclusions, colours),
         diagnostics(conclusions),
+        *([imc2023.section(tables["imc2023"], conclusions)] if "imc2023" in methods else []),
         speech.section(tables["utterances"], skills),
         endpoints.section(tables["endpoints"], accounts, skills),
         data_types.section(tables["data_types"], tables["decrypted"], skills),
