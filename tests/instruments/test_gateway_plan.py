@@ -72,7 +72,9 @@ def test_two_accounts_cannot_share_a_device() -> None:
 
 def rules_of(**values: object) -> str:
     lan = lan_of(settings(**values), DEVICES)
-    before = rules.Before(forwarding=False, addressed=True, bridge_rules=False)
+    before = rules.Before(
+        "lan0", "192.168.77.1/24", forwarding=False, addressed=True, bridge_rules=False
+    )
     return rules.ruleset(lan, proxy_port=8081, drop_quic=True, drop_dot=False, before=before)
 
 

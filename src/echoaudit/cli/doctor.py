@@ -118,6 +118,8 @@ def require(config: Config, recording: Path) -> None:
         Unavailable: the first thing that is missing.
     """
     _require_space(recording)
+    if config.lab is None:
+        _require_alone()
     looks: list[Look] = [_extras, _browser_programs, _voice, _transcriber]
     if config.lab is not None:
         looks += [_gateway_programs, _lab_parts]
@@ -127,6 +129,12 @@ def require(config: Config, recording: Path) -> None:
         for check in look(config):
             if check.state == "fail":
                 raise Unavailable(check.message, fix=check.fix)
+
+
+def _require_alone() -> None:
+    from echoaudit.instruments.gateway import seat
+
+    seat.require_free()
 
 
 def _extras(config: Config) -> Iterator[Check]:

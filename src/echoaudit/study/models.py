@@ -41,6 +41,12 @@ Text = Annotated[
     _words("one line of 1 to 500 characters", "some words"),
 ]
 
+Interface = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,14}$"),
+    _words("the name of a network interface, as `ip link` shows it", "wlan0"),
+]
+
 DataType = Literal[
     "voice recording",
     "transcript",
@@ -266,9 +272,9 @@ class Conversation(Strict):
 class GatewaySettings(Strict):
     """The machine between the speakers and the internet."""
 
-    lan: Text = "lan0"
+    lan: Interface = "lan0"
     """Interface the speakers are on."""
-    wan: Text = "wan0"
+    wan: Interface = "wan0"
     """Interface towards the internet."""
     address: Text = "192.168.77.1/24"
     """The gateway's own address and network on ``lan``."""

@@ -9,7 +9,7 @@ from ipaddress import IPv4Interface
 from typing import Literal, NamedTuple
 
 from echoaudit.errors import BadInput
-from echoaudit.instruments.gateway import links
+from echoaudit.instruments.gateway import links, seat
 from echoaudit.instruments.gateway.blocklist import read_blocklists
 from echoaudit.instruments.gateway.child import find_program, fix_for
 from echoaudit.study.models import GatewaySettings
@@ -36,7 +36,7 @@ class Found(NamedTuple):
 def check(settings: GatewaySettings) -> list[Found]:
     """Everything a gateway with these settings needs; nothing is changed."""
     found = check_programs(settings)
-    for part in (_rights, _interfaces, _ports, _files):
+    for part in (_rights, _interfaces, _alone, _files):
         found.extend(part(settings))
     return found
 
@@ -80,6 +80,16 @@ def _interfaces(settings: GatewaySettings) -> Iterator[Found]:
         else:
             message = f"no interface {name!r}; here: {', '.join(here) or 'none'}"
             yield Found(f"gateway-{setting}", "fail", message, f"set gateway.{setting}")
+
+
+def _alone(settings: GatewaySettings) -> Iterator[Found]:
+    taken = seat.holder()
+    if taken is None:
+        yield Found("gateway-alone", "ok", "no other gateway runs here")
+        yield from _ports(settings)
+    else:
+        # Its own name server has the ports.
+        yield Found("gateway-alone", "fail", str(taken), taken.fix)
 
 
 def _ports(settings: GatewaySettings) -> Iterator[Found]:

@@ -8,9 +8,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from echoaudit.errors import Unavailable
-from echoaudit.instruments.gateway import links, resolver, rules
+from echoaudit.instruments.gateway import links, resolver, restoring, rules, seat
 from echoaudit.instruments.gateway.blocklist import read_blocklists
 from echoaudit.instruments.gateway.child import Child, need_program
 from echoaudit.instruments.gateway.lan import Client, Lan, lan_of
@@ -40,18 +41,29 @@ class Gateway:
     rules, addresses and settings are what they were.
     """
 
-    def __init__(self, settings: GatewaySettings, devices: Mapping[str, str], state: Path) -> None:
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        devices: Mapping[str, str],
+        state: Path,
+        *,
+        purpose: seat.Purpose = "run",
+    ) -> None:
         """Plan the network; nothing is started.
 
         Args:
             settings: where and how.
             devices: MAC address of each account's device.
             state: private folder for leases, logs and the proxy's authority; kept between runs.
+            purpose: one that stays ``up`` between runs keeps no names and decrypts nothing.
 
         Raises:
             BadInput: settings or devices cannot be used together.
         """
+        if purpose == "up":
+            settings = settings.model_copy(update={"policy": "pinned", "trusting": ()})
         self._settings = settings
+        self._purpose = purpose
         self._state = state
         self._lan: Lan = lan_of(settings, devices)
         self._blocked = read_blocklists(settings.block)
@@ -61,12 +73,23 @@ class Gateway:
         self._children: list[Child] = []
         self._proxy: Proxy | None = None
         self._port = 0
-        self._stack = ExitStack()
+        self._index: int | None = None
+        self._since = time.time()
+        self._serving = False
+        self.trouble: str | None = None
+        """What keeps it from serving just now, for whoever asks."""
+        self._seat = ExitStack()
+        self._served = ExitStack()
 
     def __enter__(self) -> Gateway:
         with ExitStack() as stack:
-            self._start(stack)
-            self._stack = stack.pop_all()
+            self._require()
+            self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._state.chmod(0o700)
+            stack.enter_context(seat.take(self.about))
+            restoring.clear()
+            self._served = self._serve()
+            self._seat = stack.pop_all()
         return self
 
     def __exit__(
@@ -75,20 +98,43 @@ class Gateway:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stack.close()
+        with self._seat:
+            self._served.close()
+
+    def about(self) -> dict[str, Any]:
+        """What it tells of itself to other processes of this machine."""
+        lan = self._lan
+        return {
+            "purpose": self._purpose,
+            "since": self._since,
+            "lan": lan.interface,
+            "wan": lan.wan,
+            "address": str(lan.address),
+            "programs": {child.name: child.alive for child in self._children},
+            "serving": self._serving,
+            "trouble": self.trouble,
+        }
 
     # --- start --------------------------------------------------------------------------------
 
-    def _start(self, stack: ExitStack) -> None:
+    def _serve(self) -> ExitStack:
+        """Set everything up; the stack undoes it."""
+        with ExitStack() as stack:
+            self._set_up(stack)
+            self._start_programs(stack)
+            self._serving = True
+            return stack.pop_all()
+
+    def renew(self) -> None:
+        """Stop serving and start again; nobody else can become the gateway in between.
+
+        Raises:
+            Unavailable: it could not start; nothing is served, and it can be tried again.
+        """
+        self._serving = False
+        self._served.close()
         self._require()
-        self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._state.chmod(0o700)
-        stack.enter_context(links.only_gateway())
-        left = rules.left_over()
-        if left is not None:
-            self._restore(left)
-        self._set_up(stack)
-        self._start_programs(stack)
+        self._served = self._serve()
 
     def _require(self) -> None:
         missing = links.missing_rights()
@@ -107,11 +153,8 @@ class Gateway:
 
     def _set_up(self, stack: ExitStack) -> None:
         lan, settings = self._lan, self._settings
-        before = rules.Before(
-            forwarding=links.forwarding(),
-            addressed=links.has_address(lan.interface, lan.address),
-            bridge_rules=links.bridge_rules(),
-        )
+        before = restoring.as_it_is(lan)
+        self._index = links.index(lan.interface)
         self._port = free_port()
         rules.apply(
             rules.ruleset(
@@ -122,21 +165,13 @@ class Gateway:
                 before=before,
             )
         )
-        stack.callback(self._restore, before)
+        stack.callback(restoring.restore, before)
         links.add_address(lan.interface, lan.address)
         links.forward(True)
         if links.is_bridge(lan.interface):
             # Else packets are redirected before dumpcap sees them on the bridge, and the capture
             # names the gateway where the device named its server.
             links.apply_bridge_rules(False)
-
-    def _restore(self, before: rules.Before) -> None:
-        rules.remove()
-        links.forward(before.forwarding)
-        links.apply_bridge_rules(before.bridge_rules)
-        lan = self._lan
-        if not before.addressed and links.has_address(lan.interface, lan.address):
-            links.remove_address(lan.interface, lan.address)
 
     def _start_programs(self, stack: ExitStack) -> None:
         stack.callback(self._stop_programs)
@@ -153,7 +188,9 @@ class Gateway:
             self._proxy.wait()
         # A lease of an earlier plan would keep its address from the device that has it now.
         self._leases.unlink(missing_ok=True)
-        text = resolver.configuration(self._lan, self._settings.dns, self._blocked, self._leases)
+        text = resolver.configuration(
+            self._lan, self._settings.dns, self._blocked, self._leases, log=self._purpose == "run"
+        )
         started = resolver.Resolver(self._state, text, self._names.line)
         self._children.append(started.child)
 
@@ -224,6 +261,22 @@ class Gateway:
             session.packets.child.require_alive()
         finally:
             session.finish()
+
+    def require_whole(self) -> None:
+        """Raise ``Unavailable`` when speakers can no longer reach the internet through it.
+
+        Looks for what others do to a machine: end programs, pull cables, flush firewalls.
+        """
+        self._require_alive()
+        lan = self._lan
+        if links.index(lan.interface) != self._index:
+            raise Unavailable(f"{lan.interface} was unplugged", fix="plug it in")
+        if not links.has_address(lan.interface, lan.address):
+            raise Unavailable(f"{lan.interface} lost the address {lan.address}")
+        if not rules.present():
+            raise Unavailable("the gateway's firewall rules were removed by another program")
+        if not links.forwarding():
+            raise Unavailable("another program ended the forwarding of packets")
 
     def _require_alive(self) -> None:
         if not self._children:

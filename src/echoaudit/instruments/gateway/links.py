@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ from echoaudit.instruments.gateway.child import need_program
 
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 _BRIDGE_RULES = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
-_LOCK = "\0echoaudit-gateway"
 _NET_ADMIN, _NET_RAW = 12, 13
 
 
@@ -43,29 +40,17 @@ def need_interface(setting: str, name: str) -> None:
         )
 
 
-@contextmanager
-def only_gateway() -> Iterator[None]:
-    """Hold the right to be this network's gateway.
-
-    An abstract socket belongs to the network namespace and ends with the process: no lock file
-    can be left behind.
-
-    Raises:
-        Unavailable: another run is the gateway.
-    """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as lock:
-        try:
-            lock.bind(_LOCK)
-        except OSError as error:
-            raise Unavailable(
-                "another run uses this machine as its gateway", fix="wait until it has ended"
-            ) from error
-        yield
+def index(interface: str) -> int | None:
+    """The kernel's number of an interface: another one when it was unplugged and came back."""
+    try:
+        return socket.if_nametoindex(interface)
+    except OSError:
+        return None
 
 
 def has_address(interface: str, address: IPv4Interface) -> bool:
-    """Whether an interface has an address."""
-    return any(
+    """Whether an interface has an address; one that has gone has none."""
+    return index(interface) is not None and any(
         found.get("local") == str(address.ip)
         for link in _ip_json("addr", "show", "dev", interface)
         for found in link.get("addr_info", ())

@@ -14,10 +14,13 @@ START_PATIENCE = 10.0
 LEASE = "15m"
 
 
-def configuration(lan: Lan, upstream: Iterable[str], blocked: Iterable[str], leases: Path) -> str:
+def configuration(
+    lan: Lan, upstream: Iterable[str], blocked: Iterable[str], leases: Path, *, log: bool = True
+) -> str:
     """dnsmasq's configuration.
 
     Blocked names are answered as Pi-hole answers them: 0.0.0.0, ::, and nothing of other types.
+    Without ``log`` it says nothing of what devices do.
     """
     gateway = lan.address.ip
     lines = [
@@ -26,7 +29,7 @@ def configuration(lan: Lan, upstream: Iterable[str], blocked: Iterable[str], lea
         "bind-interfaces",
         "no-resolv",
         "no-hosts",
-        "log-queries=extra",
+        "log-queries=extra" if log else "quiet-dhcp",
         "cache-size=10000",
         *(f"server={address}" for address in upstream),
         *(

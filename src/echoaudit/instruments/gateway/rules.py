@@ -24,21 +24,30 @@ Counters = Mapping[str, Mapping[str, Mapping[str, int]]]
 class Before:
     """The machine as it was before the gateway started; kept as the table's comment.
 
-    So the record lives exactly as long as the rules it belongs to, also past a crash.
+    So the record lives exactly as long as the rules it belongs to, also past a crash, and whoever
+    restores it need not know with which configuration the gateway was started.
     """
 
+    lan: str
+    address: str
+    """The gateway's address on ``lan``."""
     forwarding: bool
     addressed: bool
-    """Whether the lan interface had the gateway's address."""
+    """Whether ``lan`` had the address."""
     bridge_rules: bool
     """Whether rules for routed packets also met bridged ones."""
 
     def comment(self) -> str:
-        """The record as text."""
-        return " ".join(f"{name}={int(value)}" for name, value in asdict(self).items())
+        """The record as text (at most 128 bytes, says nft)."""
+        switches = {key: int(value) for key, value in asdict(self).items() if key in _SWITCHES}
+        words = {"lan": self.lan, "address": self.address, **switches}
+        return " ".join(f"{name}={value}" for name, value in words.items())
 
 
-_COMMENT = re.compile(r'comment "forwarding=([01]) addressed=([01]) bridge_rules=([01])"')
+_SWITCHES = ("forwarding", "addressed", "bridge_rules")
+_COMMENT = re.compile(
+    r'comment "lan=(\S+) address=(\S+) forwarding=([01]) addressed=([01]) bridge_rules=([01])"'
+)
 
 
 def ruleset(lan: Lan, *, proxy_port: int, drop_quic: bool, drop_dot: bool, before: Before) -> str:
@@ -103,19 +112,25 @@ def apply(rules: str) -> None:
     _nft("-f", "-", text=rules)
 
 
+def present() -> bool:
+    """Whether the table is there."""
+    return f"table {TABLE}" in _nft("list", "tables").splitlines()
+
+
 def left_over() -> Before | None:
-    """What an earlier gateway noted in the table it left behind; None without such a table."""
-    if "table inet echoaudit\n" not in _nft("list", "tables") + "\n":
+    """What the gateway that made the table noted in it; None without a table or a note."""
+    if not present():
         return None
     found = _COMMENT.search(_nft("list", "table", *TABLE.split()))
-    # A table without the note is not known to have changed anything else.
-    noted = found.groups() if found else ("1", "1", "1")
-    return Before(*(value == "1" for value in noted))
+    if found is None:
+        return None
+    lan, address, *switches = found.groups()
+    return Before(lan, address, *(value == "1" for value in switches))
 
 
 def remove() -> None:
-    """Remove the table; it must be there."""
-    _nft("delete", "table", *TABLE.split())
+    """Remove the table, if it is there."""
+    _nft("-f", "-", text=f"table {TABLE}\ndelete table {TABLE}\n")
 
 
 def counters() -> Counters:
@@ -138,14 +153,16 @@ def parse_counters(text: str) -> Counters:
     return found
 
 
+def counted(found: Counters, mac: str) -> dict[str, dict[str, int]]:
+    """What one device was counted for."""
+    return {name: dict(found[name].get(mac, {"packets": 0, "bytes": 0})) for name in WATCHED}
+
+
 def counted_since(before: Counters, after: Counters, mac: str) -> dict[str, dict[str, int]]:
     """What one device was counted for between two readings."""
-    nothing = {"packets": 0, "bytes": 0}
+    earlier, later = counted(before, mac), counted(after, mac)
     return {
-        name: {
-            unit: after[name].get(mac, nothing)[unit] - before[name].get(mac, nothing)[unit]
-            for unit in nothing
-        }
+        name: {unit: later[name][unit] - earlier[name][unit] for unit in ("packets", "bytes")}
         for name in WATCHED
     }
 
