@@ -50,7 +50,7 @@ class Staged:
             self.files[name.replace("_json", ".json")] = json.dumps(content).encode()
 
 
-def record(folder: Path, *steps: Staged) -> Recording:
+def record(folder: Path, *steps: Staged, study=STUDY) -> Recording:
     plan = {
         "waves": [{"tracks": [{"steps": [{"id": step.step, "kind": step.kind} for step in steps]}]}]
     }
@@ -58,7 +58,7 @@ def record(folder: Path, *steps: Staged) -> Recording:
         folder,
         study_files={"study.yaml": b"study: shoes\n"},
         study_hash="5" * 64,
-        study=STUDY,
+        study=study,
         config={"config": "lab"},
         plan=plan,
         tools={},

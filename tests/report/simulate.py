@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from echoaudit.findings.imc2023 import imc2023_table
+from echoaudit.findings.excluded import excluded_table
 from echoaudit.findings.steps import DELIVERY, STEPS, delivery_table
 
 SKILLS = {"Outfit Check": "B01", "Style Quiz": "B02", "Sneaker Drop": "B03", "Runway Radio": "B04"}
@@ -86,22 +87,29 @@ def utterances(personas, treated, answered):
     for account, persona in people(personas):
         if persona not in treated:
             continue
-        for n, (skill, id_) in enumerate(SKILLS.items(), 1):
+        for skill, id_ in SKILLS.items():
             said = [("enable", f"Alexa, enable {skill}"), ("converse", f"Alexa, open {skill}"),
                     ("disable", f"Alexa, disable {skill}")]  # fmt: skip
             for purpose, text in said:
                 rows.append(
                     {
-                        "session": f"{account}/sessions/{n:02}-{skill.lower().replace(' ', '-')}",
+                        "session": f"{account}/sessions/{id_}",
                         "account": account, "persona": persona, "skill": id_, "purpose": purpose,
                         "text": text, "attempt": 1, "delivered": answered,
                         "reply": f"welcome to {skill.lower()}" if answered else None,
+                        "answered_by": ("skill" if purpose == "converse" else "platform")
+                        if answered else "nobody",
+                        "answerer": id_ if answered else "",
+                        "basis": "words" if answered else "silence",
+                        "confidence": "medium" if answered else "high",
+                        "confounded": False,
                     }
                 )  # fmt: skip
     return pd.DataFrame(
         rows,
         columns=["session", "account", "persona", "skill", "purpose", "text", "attempt",
-                 "delivered", "reply"],
+                 "delivered", "reply", "answered_by", "answerer", "basis", "confidence",
+                 "confounded"],
     )  # fmt: skip
 
 
@@ -243,8 +251,12 @@ def steps(personas, treated, before=2, after=3):
     return STEPS.conform(rows)
 
 
-def simulate(claims, *, personas=None, lifts=None, answered=True, seed=7):
-    """``info``, ``tables`` and ``provenance`` of a study whose treated personas are in claims."""
+def simulate(claims, *, personas=None, lifts=None, answered=True, confounded=0, exclude=(), seed=7):
+    """``info``, ``tables`` and ``provenance`` of a study whose treated personas are in claims.
+
+    Of the sentences said to skills, the first ``confounded`` are answered by a skill of the study
+    that was not meant.
+    """
     rng = np.random.default_rng(seed)
     personas = personas or {"fashion": 3, "vanilla": 6}
     treated = {claim.treated for claim in claims}
@@ -258,6 +270,12 @@ def simulate(claims, *, personas=None, lifts=None, answered=True, seed=7):
     tables["captures"] = captures(tables["steps"])
     tables["data_types"] = data_types(tables["steps"])
     tables["decrypted"] = decrypted(tables["steps"])
+    said = tables["utterances"]
+    mixed = said.index[said["purpose"] == "converse"][:confounded]
+    said.loc[mixed, "answered_by"] = "other skill"
+    said.loc[mixed, "answerer"] = list(SKILLS.values())[-1]
+    said.loc[mixed, "confounded"] = True
+    tables["excluded"] = excluded_table({"exclude": list(exclude)}, said)
     tables["parties"] = parties(tables["syncs"])
     tables["imc2023"] = imc2023_table(claims, tables["bids"])
     tables["delivery"] = delivery_table(tables["steps"], tables["utterances"])

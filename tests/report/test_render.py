@@ -165,6 +165,20 @@ def test_silent_echos_are_said_aloud():
     assert text.index("never woke") < text.index("insufficient")
 
 
+def test_sentences_that_another_skill_answered_are_said_aloud_and_left_out_by_rule_only():
+    for exclude, kept in (((), True), (("confounded",), False)):
+        info, tables, provenance = simulate([CLAIM], confounded=1, exclude=exclude)
+        conclusions = conclude_all([CLAIM], tables)
+        (warning,) = warnings(tables, conclusions)
+        assert warning.startswith("Another skill answered: 1 sentence in 1 session")
+        text = render(info, tables, conclusions, provenance)
+        assert "1 answered by another skill" in text
+        assert "11 by the skill meant and 1 by another skill answered" in Reader(text).text
+        contacts = text.partition('<section id="endpoints"')[2].partition("</section>")[0]
+        volume = contacts.partition("From skill to host")[2]
+        assert ("3</td>" in volume.partition("Outfit Check")[2].partition("</tr>")[0]) is kept
+
+
 def test_lost_packets_and_nameless_traffic_are_said_aloud():
     _, tables, _ = simulate([CLAIM])
     captures = tables["captures"].assign(dropped=3, named_bytes=10)

@@ -8,7 +8,7 @@ import pytest
 
 from echoaudit.instruments.microphone import Heard
 from echoaudit.instruments.speaker import Said
-from echoaudit.runner.conversation import Turn, sentences
+from echoaudit.runner.conversation import STOP, Sentence, Turn, dialogue, sentences
 from echoaudit.runner.progress import Lines, progress_for
 from echoaudit.study.models import Conversation, Skill
 from echoaudit.study.plan import Account, Step
@@ -36,13 +36,81 @@ def test_enabling_can_be_left_out_and_utterances_limited() -> None:
     assert [s.text for s in said] == ["Alexa, open Style Check."]
 
 
-@pytest.mark.parametrize(("seconds", "delivered"), [(0.0, False), (0.1, False), (1.2, True)])
-def test_a_sentence_is_delivered_only_if_somebody_answered(seconds: float, delivered: bool) -> None:
-    said = Said("hi", "said-00.flac", 1.0, 2.0, 1.0, "flite", "slt", 0, 3.0)
-    heard = Heard("heard-00.flac", 3.0, 4.0, seconds, 0.1, "yes", "moonshine", 0, False)
-    turn = Turn("converse", "hi", 1, said, heard)
-    assert turn.delivered is delivered
-    assert turn.to_json()["delivered"] is delivered
+def turn(sentence: Sentence, reply: str, *, seconds: float = 1.2, cut: bool = False) -> Turn:
+    said = Said(sentence.text, "said-00.flac", 1.0, 2.0, 1.0, "flite", "slt", 0, 3.0)
+    heard = Heard("heard-00.flac", 3.0, 4.0, seconds, 0.1, reply, "moonshine", 0, cut)
+    return Turn(sentence.purpose, sentence.text, sentence.attempt, said, heard)
+
+
+@pytest.mark.parametrize(
+    ("reply", "seconds", "delivered"),
+    [
+        ("", 0.0, False),
+        ("yes", 0.1, False),
+        ("yes", 1.2, True),
+        ("Sorry, I don't know that one.", 1.2, False),
+    ],
+)
+def test_a_sentence_is_delivered_only_if_it_was_answered_and_not_refused(
+    reply: str, seconds: float, delivered: bool
+) -> None:
+    said = turn(Sentence("converse", "hi"), reply, seconds=seconds)
+    assert said.delivered is delivered
+    assert said.to_json()["delivered"] is delivered
+
+
+def held(to_say: list[Sentence], *replies: str | None, **settings: int) -> list[tuple[str, int]]:
+    """Texts and attempts of a dialogue whose sentences get these replies; None is cut."""
+    talk = dialogue(to_say, Conversation(**settings))
+    said, answers = [], iter(replies)
+    sentence = next(talk, None)
+    while sentence is not None:
+        said.append((sentence.text, sentence.attempt))
+        reply = next(answers)
+        try:
+            sentence = talk.send(turn(sentence, reply or "", cut=reply is None))
+        except StopIteration:
+            break
+    assert list(answers) == []
+    return said
+
+
+OPEN, ASK = Sentence("converse", "Alexa, open it."), Sentence("converse", "Alexa, ask it.")
+WELCOME, TIP = "Welcome to style check.", "Light layers are a good idea."
+SORRY = "Sorry, I don't know that one."
+
+
+def test_a_refused_sentence_is_said_again_and_no_more_than_stated() -> None:
+    assert held([OPEN, ASK], SORRY, WELCOME, TIP) == [
+        (OPEN.text, 1),
+        (OPEN.text, 2),
+        (ASK.text, 1),
+    ]
+    assert held([OPEN, ASK], SORRY, SORRY, SORRY, TIP, attempts=3) == [
+        *((OPEN.text, attempt) for attempt in (1, 2, 3)),
+        (ASK.text, 1),
+    ]
+
+
+def test_a_cut_reply_is_stopped() -> None:
+    assert held([OPEN, ASK], None, "", TIP) == [(OPEN.text, 1), (STOP.text, 1), (ASK.text, 1)]
+
+
+def test_a_reply_that_a_skill_has_given_before_is_stopped() -> None:
+    again = "light layers are a good ideal"
+    assert held([OPEN, ASK, OPEN, ASK], TIP, WELCOME, again, "", "Bye.") == [
+        (OPEN.text, 1),
+        (ASK.text, 1),
+        (OPEN.text, 1),
+        (STOP.text, 1),
+        (ASK.text, 1),
+    ]
+
+
+def test_the_platforms_confirmations_and_refusals_are_no_repeats() -> None:
+    around = [Sentence("enable", "Alexa, enable it."), Sentence("disable", "Alexa, disable it.")]
+    assert len(held(around, "Okay, it is enabled.", "Okay, it is disabled.")) == 2
+    assert len(held([OPEN, ASK], SORRY, SORRY, SORRY, SORRY)) == 4
 
 
 def test_lines_count_from_where_a_run_resumed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,7 +36,7 @@ class Findings:
     tables: Mapping[str, pd.DataFrame]
     """One per outcome; ``steps`` and ``delivery``: what was planned and what became of it;
     ``parties``: who owns the domains that exchange identifiers; ``imc2023``: the published
-    study's tests."""
+    study's tests; ``excluded``: sessions that a rule of the study leaves out."""
     conclusions: tuple[Conclusion, ...]
     provenance: Mapping[str, Any]
     """The recording's hashes and the tables': what the findings rest on, and what they are."""
@@ -58,6 +58,7 @@ def compute(recording: Recording, lists: Sequence[Installed] = ()) -> Findings:
     """
     from echoaudit import outcomes
     from echoaudit.findings.imc2023 import imc2023_table
+    from echoaudit.findings.excluded import excluded_table
     from echoaudit.findings.parties import parties_table
     from echoaudit.findings.steps import delivery_table, steps_table
     from echoaudit.inference import conclude_all
@@ -67,6 +68,7 @@ def compute(recording: Recording, lists: Sequence[Installed] = ()) -> Findings:
     tables["steps"] = steps_table(recording)
     tables["parties"] = parties_table(tables["syncs"])
     tables["delivery"] = delivery_table(tables["steps"], tables["utterances"])
+    tables["excluded"] = excluded_table(recording.study, tables["utterances"])
     if lists:
         from echoaudit.findings.listed import listed_table
         from echoaudit.lists import Store

@@ -39,7 +39,9 @@ DELIVERY = Schema(
         Column("account", "string", "who"),
         Column("persona", "string", "the account's persona"),
         Column("utterances_planned", "int", "sentences said to the speaker"),
-        Column("utterances_delivered", "int", "sentences that the speaker answered"),
+        Column("utterances_delivered", "int", "sentences that were answered, not by a refusal"),
+        Column("utterances_refused", "int", "sentences that only the platform's refusal answered"),
+        Column("utterances_confounded", "int", "sentences that another skill answered"),
         Column("visits_planned", "int", "page loads planned"),
         Column("visits_complete", "int", "page loads that ended as they should"),
     ),
@@ -91,18 +93,22 @@ def delivery_table(steps: pd.DataFrame, utterances: pd.DataFrame) -> pd.DataFram
     """One row per account. A sentence said again counts once, as delivered if any attempt was."""
     rows = []
     asked = utterances[utterances["purpose"] != "stop"]
-    sentences = asked.groupby(["account", "session", "purpose", "text"], as_index=False)[
-        "delivered"
+    judged = asked.assign(refused=asked["answered_by"] == "platform")
+    sentences = judged.groupby(["account", "session", "purpose", "text"], as_index=False)[
+        ["delivered", "refused", "confounded"]
     ].max()
     for (account, persona), own in steps.groupby(["account", "persona"], sort=True):
         said = sentences[sentences["account"] == account]
+        delivered = said["delivered"].fillna(False).astype(bool)
         visits = own[own["kind"] == "visit"]
         rows.append(
             {
                 "account": account,
                 "persona": persona,
                 "utterances_planned": len(said),
-                "utterances_delivered": int(said["delivered"].fillna(False).sum()),
+                "utterances_delivered": int(delivered.sum()),
+                "utterances_refused": int((said["refused"].fillna(False) & ~delivered).sum()),
+                "utterances_confounded": int(said["confounded"].fillna(False).sum()),
                 "visits_planned": len(visits),
                 "visits_complete": int((visits["state"] == "complete").sum()),
             }

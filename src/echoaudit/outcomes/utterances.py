@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from echoaudit.errors import BadInput
+from echoaudit.outcomes.answers import Answered, answered
 from echoaudit.outcomes.schema import Column, Schema
 
 if TYPE_CHECKING:
@@ -26,7 +27,27 @@ TABLE = Schema(
         Column("purpose", "string", "`enable`, `converse`, `disable` or `stop`."),
         Column("text", "string", "The sentence as it was given to the voice."),
         Column("attempt", "int", "Which attempt at the sentence it was, from 1."),
-        Column("delivered", "bool", "Whether the device answered."),
+        Column(
+            "delivered",
+            "bool",
+            "Whether the device answered or acted, and not the platform with a refusal.",
+        ),
+        Column(
+            "answered_by",
+            "string",
+            "`skill` (the one meant), `other skill` (of the study), `platform`, `nobody` or "
+            "`unknown`; empty for `stop`.",
+        ),
+        Column("answerer", "string", "Id of the skill that answered or was enabled; else empty."),
+        Column(
+            "basis",
+            "string",
+            "What says so: `metadata` (the decrypted device named the skill), `words` (of the "
+            "reply), `contacts` (hosts of the skill's vendor), `known-reply` (it is like one of "
+            "that skill), `silence`.",
+        ),
+        Column("confidence", "string", "`high`, `medium` or `low`; empty without any basis."),
+        Column("confounded", "bool", "Whether another skill answered or was enabled."),
         Column("reply", "string", "The reply as transcribed; empty when none was understood."),
         Column("engine", "string", "What transcribed the reply; empty when nothing did."),
         Column("started", "float", "When the sentence began.", "s since 1970"),
@@ -40,22 +61,25 @@ TABLE = Schema(
 
 def derive(recording: Recording) -> pd.DataFrame:
     """The turns of all sessions."""
+    judged = answered(recording)
     return TABLE.conform(
         row
         for step in recording.steps("session")
         if step.has("transcript.json")
-        for row in _rows(step)
+        for row in _rows(step, judged)
     )
 
 
-def _rows(step: StepEvidence) -> Iterator[dict[str, Any]]:
+def _rows(
+    step: StepEvidence, judged: Mapping[tuple[str, int], Answered]
+) -> Iterator[dict[str, Any]]:
     turns = step.json("transcript.json")
     if not isinstance(turns, list):
         raise BadInput("not a list of turns", file=step.path("transcript.json"))
     for number, turn in enumerate(turns):
         if not isinstance(turn, dict) or "text" not in turn:
             raise BadInput(f"turn {number} has no text", file=step.path("transcript.json"))
-        yield _row(step, number, turn)
+        yield _row(step, number, turn) | _answer(turn, judged[step.id, number])
 
 
 def _row(step: StepEvidence, number: int, turn: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,7 +93,6 @@ def _row(step: StepEvidence, number: int, turn: Mapping[str, Any]) -> dict[str, 
         "purpose": turn.get("purpose"),
         "text": turn["text"],
         "attempt": turn.get("attempt"),
-        "delivered": turn.get("delivered"),
         "reply": heard.get("text") or "",
         "engine": heard.get("engine") or "",
         "started": said.get("started"),
@@ -78,6 +101,25 @@ def _row(step: StepEvidence, number: int, turn: Mapping[str, Any]) -> dict[str, 
         "heard_seconds": heard.get("seconds"),
         "speech_seconds": heard.get("speech_seconds"),
     }
+
+
+def _answer(turn: Mapping[str, Any], judged: Answered) -> dict[str, Any]:
+    return {
+        "delivered": _delivered(turn, judged),
+        "answered_by": judged.by,
+        "answerer": judged.skill,
+        "basis": judged.basis,
+        "confidence": judged.confidence,
+        "confounded": judged.by == "other skill",
+    }
+
+
+def _delivered(turn: Mapping[str, Any], judged: Answered) -> Any:
+    """The runner's judgement, corrected by what it could not know or older ones did not ask."""
+    if judged.skill:
+        return True
+    refused = judged.by == "platform" and "words" in judged.basis
+    return False if refused or judged.by == "nobody" else turn.get("delivered")
 
 
 def _part(turn: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -25,6 +25,7 @@ def warnings(tables: Tables, conclusions: Sequence[Conclusion]) -> tuple[str, ..
 def notices(tables: Tables, conclusions: Sequence[Conclusion]) -> list[Notice]:
     """What a reader must not miss, worst first."""
     found = [*_silent(tables["delivery"]), *_unfinished(tables["steps"])]
+    found += [*_confounded(tables["utterances"], tables["excluded"])]
     captures = tables["captures"]
     found += [*_dropped(captures), *_partial(captures), *_nameless(captures)]
     if not conclusions:
@@ -40,17 +41,36 @@ def _silent(delivery: pd.DataFrame) -> list[Notice]:
         never = own[own["utterances_delivered"] == 0]
         if len(never):
             who = listed([str(account) for account in never["account"]])
+            refused = bool(never["utterances_refused"].any())
+            did = "only refused" if refused else "never woke"
             title = (
-                f"The Echos of {persona} never woke"
+                f"The Echos of {persona} {did}"
                 if len(never) == len(own)
-                else f"{count(len(never), 'Echo')} of {persona} never woke"
+                else f"{count(len(never), 'Echo')} of {persona} {did}"
             )
-            text = f"Nothing that was said to {who} was answered."
-            found.append(Notice(title, text))
+            text = f"Nothing that was said to {who} was answered" + ", but for refusals" * refused
+            found.append(Notice(title, text + "."))
         elif heard < DELIVERED_FLOOR * said:
             text = f"Only {heard} of {said} sentences said to {persona} were answered."
             found.append(Notice("Most sentences were lost", text))
     return found
+
+
+def _confounded(utterances: pd.DataFrame, excluded: pd.DataFrame) -> list[Notice]:
+    """Sentences that another skill answered, and what became of their sessions."""
+    mixed = utterances[utterances["confounded"].fillna(False).astype(bool)]
+    if mixed.empty:
+        return []
+    sessions = count(mixed["session"].nunique(), "session")
+    answered = count(len(mixed), "sentence")
+    what = (
+        f"{count(len(excluded), 'session')} left out where contacts and data are told apart by "
+        "skill, as the study’s rule says."
+        if len(excluded)
+        else "They are counted with the skill that was meant: no rule (exclude) leaves them out."
+    )
+    text = f"{answered} in {sessions} answered by another skill than the one meant. {what}"
+    return [Notice("Another skill answered", text)]
 
 
 def _unfinished(steps: pd.DataFrame) -> list[Notice]:
@@ -109,7 +129,7 @@ def meters(tables: Tables) -> list[Meter]:
     finished = int((steps["state"] != "missing").sum())
     return [
         _meter("steps finished", finished, len(steps), _span(steps)),
-        _meter("sentences answered", heard, said, "by the Echos, aloud"),
+        _meter("sentences delivered", heard, said, _undelivered(delivery)),
         _meter("captures whole", whole, len(captures), f"{packets:,} packets"),
         Meter(
             "connections named", named, flows, f"{by_bytes} of bytes", named >= LOSS_FLOOR * flows
@@ -118,6 +138,15 @@ def meters(tables: Tables) -> list[Meter]:
         Meter("visits with bids", with_bids, complete, "of the complete ones"),
         _meter("bid requests answered", answered, len(bids), _losses(bids)),
     ]
+
+
+def _undelivered(delivery: pd.DataFrame) -> str:
+    columns = {
+        "refused": "utterances_refused",
+        "answered by another skill": "utterances_confounded",
+    }
+    counts = {what: int(delivery[column].sum()) for what, column in columns.items()}
+    return ", ".join(f"{n:,} {what}" for what, n in counts.items() if n) or "answered aloud"
 
 
 def _meter(label: str, part: int, whole: int, note: str) -> Meter:
@@ -150,7 +179,7 @@ def accounts_table(tables: Tables) -> Table:
         )
         for row in tables["delivery"].sort_values(["persona", "account"]).to_dict("records")
     ]
-    heads = ("steps finished", "sentences answered", "visits complete", "visits with bids")
+    heads = ("steps finished", "sentences delivered", "visits complete", "visits with bids")
     return Table(
         "What each account did",
         (Column("account"), Column("persona"), *(Column(head, numeric=True) for head in heads)),

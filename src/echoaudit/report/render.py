@@ -41,8 +41,8 @@ def render(
     """The report as one HTML file without script or anything to fetch.
 
     ``info`` is the recording's description with its study under ``study``; ``tables`` are the
-    outcomes' with ``steps``, ``delivery``, ``parties`` and ``imc2023``; ``methods`` are shown
-    beside the conclusions (``imc2023``). Equal arguments give equal bytes.
+    outcomes' with ``steps``, ``delivery``, ``parties``, ``excluded`` and ``imc2023``; ``methods``
+    are shown beside the conclusions (``imc2023``). Equal arguments give equal bytes.
     Everything in them is shown as text, whatever it contains.
     """
     study = stated(info.get("study"))
@@ -106,11 +106,17 @@ def _sections(
         diagnostics(conclusions),
         *([imc2023.section(tables["imc2023"], conclusions)] if "imc2023" in methods else []),
         speech.section(tables["utterances"], skills),
-        endpoints.section(tables["endpoints"], accounts, skills),
-        data_types.section(tables["data_types"], tables["decrypted"], skills),
+        endpoints.section(_kept(tables, "endpoints"), accounts, skills),
+        data_types.section(_kept(tables, "data_types"), tables["decrypted"], skills),
         syncs.section(tables["syncs"], tables["parties"]),
         density.section(tables["endpoints"], tables["captures"]),
     ]
+
+
+def _kept(tables: Mapping[str, pd.DataFrame], name: str) -> pd.DataFrame:
+    """A table without the sessions that the study's rules leave out."""
+    table = tables[name]
+    return table[~table["session"].isin(tables["excluded"]["session"])]
 
 
 UNPLANNED = {"bids": "bids", "checks": "bids", "speech": "utterances"}

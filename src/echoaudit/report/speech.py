@@ -8,9 +8,11 @@ from typing import Any
 import pandas as pd
 
 from echoaudit.report.parts import Column, Section, Table
-from echoaudit.report.text import NOTHING, count, share
+from echoaudit.report.text import NOTHING, count, listed, share
 
 MOST_ROWS = 300
+TALK = ("converse", "answer")
+"""Purposes of sentences that are for a skill."""
 
 
 def section(utterances: pd.DataFrame, skills: Mapping[str, str]) -> Section:
@@ -23,10 +25,20 @@ def section(utterances: pd.DataFrame, skills: Mapping[str, str]) -> Section:
     named = asked.assign(
         name=asked["skill"].map(lambda s: skills.get(str(s), s)).fillna("no skill"),
         delivered=asked["delivered"].fillna(False).astype(bool),
+        who=[
+            _who(str(by), str(answerer), skills)
+            for by, answerer in zip(asked["answered_by"], asked["answerer"], strict=True)
+        ],
     )
     keys = ["account", "persona", "name", "session", "purpose", "text"]
     sentences = named.groupby(keys, as_index=False).agg(
-        delivered=("delivered", "max"), attempts=("attempt", "max"), reply=("reply", "last")
+        delivered=("delivered", "max"),
+        attempts=("attempt", "max"),
+        reply=("reply", "last"),
+        who=("who", "last"),
+        by=("answered_by", "last"),
+        basis=("basis", "last"),
+        confidence=("confidence", "last"),
     )
     again = int((sentences["attempts"] > 1).sum())
     heard = int(sentences["delivered"].sum())
@@ -36,11 +48,32 @@ def section(utterances: pd.DataFrame, skills: Mapping[str, str]) -> Section:
         short="Speech",
         lead=(
             f"{count(len(sentences), 'sentence')} spoken aloud, {share(heard, len(sentences))} "
-            f"answered aloud, {again:,} said more than once."
+            f"delivered, {again:,} said more than once. " + _answerers(sentences)
         ),
         tables=(_skills(sentences),),
         folded=(_transcript(sentences),),
     )
+
+
+def _who(by: str, answerer: str, skills: Mapping[str, str]) -> str:
+    """Who answered, in words."""
+    other = skills.get(answerer, answerer)
+    return f"another skill: {other}" if by == "other skill" else by or NOTHING
+
+
+def _answerers(sentences: pd.DataFrame) -> str:
+    """Who answered what was said to skills."""
+    talk = sentences[sentences["purpose"].isin(TALK)]
+    counts = talk["by"].value_counts()
+    labels = {
+        "skill": "by the skill meant",
+        "other skill": "by another skill",
+        "platform": "by the platform",
+        "nobody": "by nobody",
+        "unknown": "by nobody knows whom",
+    }
+    parts = [f"{counts[by]:,} {label}" for by, label in labels.items() if counts.get(by, 0)]
+    return f"Of {len(talk):,} said to skills, {listed(parts, 5)} answered." if parts else ""
 
 
 def _skills(sentences: pd.DataFrame) -> Table:
@@ -50,6 +83,7 @@ def _skills(sentences: pd.DataFrame) -> Table:
             str(persona),
             f"{own['account'].nunique()}",
             f"{int(own['delivered'].sum())} / {len(own)}",
+            f"{int((own['by'] == 'other skill').sum()) or NOTHING}",
             _example(own),
         )
         for (persona, name), own in sentences.groupby(["persona", "name"], sort=True)
@@ -60,7 +94,8 @@ def _skills(sentences: pd.DataFrame) -> Table:
             Column("skill"),
             Column("persona"),
             Column("accounts", numeric=True),
-            Column("answered", numeric=True),
+            Column("delivered", numeric=True),
+            Column("answered by another", numeric=True),
             Column("an answer, as transcribed"),
         ),
         tuple(rows),
@@ -82,6 +117,8 @@ def _transcript(sentences: pd.DataFrame) -> Table:
             str(row["text"]),
             "yes" if row["delivered"] else "no",
             str(row["attempts"]),
+            str(row["who"]),
+            " ".join(str(row[key]) for key in ("basis", "confidence") if row[key]) or NOTHING,
             _reply(row["reply"]),
         )
         for row in ordered.head(MOST_ROWS).to_dict("records")
@@ -92,8 +129,10 @@ def _transcript(sentences: pd.DataFrame) -> Table:
             Column("account"),
             Column("skill"),
             Column("said"),
-            Column("answered"),
+            Column("delivered"),
             Column("attempts", numeric=True),
+            Column("who answered"),
+            Column("by what evidence"),
             Column("reply, as transcribed"),
         ),
         rows,

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from echoaudit.errors import BadInput
 from echoaudit.study import checks
 from echoaudit.study.faults import Fault, Origin, error, shown, suggestion
-from echoaudit.study.models import Catalogue, Claim, Config, Persona, Site, Strict, Study
+from echoaudit.study.models import Catalogue, Claim, Config, Exclusion, Persona, Site, Strict, Study
 from echoaudit.study.overrides import laid_over, merge, written
 from echoaudit.study.schemas import FILES
 from echoaudit.study.sources import SUFFIXES, Disk, Recorded, Source
@@ -67,6 +67,8 @@ class LoadedStudy:
     claims: tuple[Claim, ...]
     sites: tuple[Site, ...]
     """The study's own, else the configuration's."""
+    exclude: tuple[Exclusion, ...]
+    """Rules by which sessions are left out: the study's own, else the configuration's."""
     files: dict[str, bytes]
     """Each YAML file as given, by its path below the folder that holds them all."""
 
@@ -92,6 +94,7 @@ class LoadedStudy:
             ],
             "claims": [claim.model_dump(mode="json") for claim in self.claims],
             "sites": [site.model_dump(mode="json") for site in self.sites],
+            "exclude": list(self.exclude),
         }
 
 
@@ -235,6 +238,7 @@ def _study(shelf: _Shelf, paths: Sequence[Path], config: Config) -> LoadedStudy:
     personas = shelf.sorted()
     names = [persona.name for persona in personas]
     claims = declared.claims if declared else ()
+    stated = declared.exclude if declared else None
     if document:
         document.refuse(list(checks.check_claims(claims, names)))
     return LoadedStudy(
@@ -242,6 +246,7 @@ def _study(shelf: _Shelf, paths: Sequence[Path], config: Config) -> LoadedStudy:
         personas=personas,
         claims=claims or tuple(_default_claims(personas)),
         sites=(declared.sites if declared else ()) or config.sites,
+        exclude=config.exclude if stated is None else stated,
         files=shelf.named(),
     )
 

@@ -188,6 +188,10 @@ class Site(Strict):
     """The page's address."""
 
 
+Exclusion = Literal["confounded"]
+"""confounded: sessions in which another skill than the one meant answered."""
+
+
 class Study(Strict):
     """Personas and claims that run together (``study: NAME`` in YAML)."""
 
@@ -199,6 +203,9 @@ class Study(Strict):
     """Empty: each treated persona's bids against its control's."""
     sites: tuple[Site, ...] = ()
     """Empty: the configuration's."""
+    exclude: tuple[Exclusion, ...] | None = Field(default=None, examples=[["confounded"]])
+    """Sessions left out where contacts and data are told apart by skill; absent: the
+    configuration's rule."""
 
 
 # --- configuration: where and how it runs -----------------------------------------------------
@@ -392,6 +399,8 @@ class Config(Strict):
     rounds: Rounds = Rounds()
     sites: tuple[Site, ...] = ()
     """Pages to visit; a study may have its own."""
+    exclude: tuple[Exclusion, ...] = Field(default=(), examples=[["confounded"]])
+    """Sessions left out where contacts and data are told apart by skill; a study may say else."""
     devices: dict[AccountName, Device] = {}
     """The speaker of each account, by the account's name (``fashion-1``)."""
     sign_in: SignIn | None = None
