@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from echoaudit.findings.imc2023 import imc2023_table
 from echoaudit.findings.excluded import excluded_table
+from echoaudit.findings.imc2023 import imc2023_table
 from echoaudit.findings.steps import DELIVERY, STEPS, delivery_table
 
 SKILLS = {"Outfit Check": "B01", "Style Quiz": "B02", "Sneaker Drop": "B03", "Runway Radio": "B04"}

@@ -57,8 +57,8 @@ def compute(recording: Recording, lists: Sequence[Installed] = ()) -> Findings:
         Unavailable: a list is not installed.
     """
     from echoaudit import outcomes
-    from echoaudit.findings.imc2023 import imc2023_table
     from echoaudit.findings.excluded import excluded_table
+    from echoaudit.findings.imc2023 import imc2023_table
     from echoaudit.findings.parties import parties_table
     from echoaudit.findings.steps import delivery_table, steps_table
     from echoaudit.inference import conclude_all
