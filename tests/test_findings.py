@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 
 from echoaudit import findings
 from echoaudit.errors import BadInput
+from echoaudit.findings.store import write_text
 from echoaudit.recording import Recording, write_json
 
 PEOPLE = {"fashion": 2, "vanilla": 4}
@@ -270,3 +272,13 @@ def test_the_old_findings_stay_until_the_new_ones_are_whole(replayed, monkeypatc
         findings.write(folder, found)
     assert contents(folder) == before
     assert [p.name for p in Path(folder).parent.iterdir()] == [folder.name]
+
+
+def test_a_report_into_a_pipe_leaves_the_pipe(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as reader:
+        read = reader.submit(pipe.read_text)
+        write_text(pipe, "a report")
+        assert read.result(10) == "a report"
+    assert pipe.is_fifo()

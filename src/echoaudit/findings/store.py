@@ -101,8 +101,14 @@ def _write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all, making its folder."""
+    """Write a text file, whole or not at all, making its folder.
+
+    A device or a pipe, such as ``/dev/null``, is written to: a new file must not take its place.
+    """
     with _writing(path):
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_bytes(path, text.encode())
 
