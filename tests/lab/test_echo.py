@@ -6,20 +6,25 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from loopback_cloud import LoopbackCloud
 
 from echoaudit.instruments.microphone import Microphone
 from echoaudit.instruments.speaker import Speaker
 from echoaudit.instruments.voices import synthesise
-from echoaudit.lab.air import Air
+from echoaudit.lab.air import Air, socket_of
 from echoaudit.lab.authority import load_or_make
 from echoaudit.lab.echo_contacts import Contact, ContactLog, Network
 from echoaudit.lab.echo_ear import RATE, WakeWord, commands, cut_into_frames
+from echoaudit.lab.echo_mouth import voice
 from echoaudit.lab.hearing import (
     Command,
     Hearing,
@@ -208,8 +213,26 @@ def wait_for(path, words, process, seconds=60):
         time.sleep(0.05)
 
 
+@contextmanager
+def real_air(folder, monkeypatch):
+    with Air(["one"], folder / "air") as air:
+        for name, value in air.environment().items():
+            monkeypatch.setenv(name, value)
+        yield {}, "{account}-loudspeaker", "{account}-microphone"
+
+
+@contextmanager
+def fast_air(folder, _):
+    with tempfile.TemporaryDirectory() as short:
+        path = socket_of("one", Path(short))
+        yield {"socket": path}, f"unix:{path}", f"unix:{path}"
+
+
 @pytest.mark.sound
-def test_a_spoken_sentence_reaches_the_cloud_and_is_answered_aloud(cloud, tmp_path, monkeypatch):
+@pytest.mark.parametrize("air", [real_air, fast_air])
+def test_a_spoken_sentence_reaches_the_cloud_and_is_answered_aloud(
+    cloud, tmp_path, monkeypatch, air
+):
     cloud.speak = "Welcome to style check. What do you want to wear?"
     here = f"https://{cloud.host}"
     cloud.orders = [
@@ -230,16 +253,15 @@ def test_a_spoken_sentence_reaches_the_cloud_and_is_answered_aloud(cloud, tmp_pa
         "ca": cloud.ca,
         "log": log,
     }
-    with Air(["one"], tmp_path / "air") as air, errors.open("w") as stderr:
-        for name, value in air.environment().items():
-            monkeypatch.setenv(name, value)
+    with air(tmp_path, monkeypatch) as (more, loud, mic), errors.open("w") as stderr:
+        options |= more
         command = [sys.executable, "-m", "echoaudit.lab.echo"]
         command += [f"--{name}={value}" for name, value in options.items()]
         echo = subprocess.Popen(command, stderr=stderr, env=dict(os.environ))
         try:
             wait_for(errors, "ready", echo)
-            microphone = MicrophoneSettings(device="{account}-microphone", silence=1.0)
-            speaker = SpeakerSettings(device="{account}-loudspeaker")
+            microphone = MicrophoneSettings(device=mic, silence=1.0)
+            speaker = SpeakerSettings(device=loud)
             silent = speaker.model_copy(update={"gain": 0.0})
             with Microphone(microphone, "one").open() as ear:
                 said = Speaker(silent, "one").say("Alexa, open style check", tmp_path)
@@ -255,6 +277,8 @@ def test_a_spoken_sentence_reaches_the_cloud_and_is_answered_aloud(cloud, tmp_pa
     assert alive
     assert (unanswered.speech_seconds, unanswered.text) == (0, "")
     assert "style check" in answer.text.lower()
+    kept, _ = soundfile.read(tmp_path / answer.file, dtype="int16")
+    assert np.array_equal(np.trim_zeros(kept), np.trim_zeros(voice(cloud.speak)))
     (event,) = cloud.events
     assert (event["command"], event["token"]) == ("open:check", "secret-token")
     assert "check" in str(event["transcript"])

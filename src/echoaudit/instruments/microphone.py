@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from echoaudit.errors import Unavailable
-from echoaudit.instruments import audio, transcribe
+from echoaudit.instruments import audio, audio_socket, transcribe
 from echoaudit.instruments.audio import RATE, Samples
-from echoaudit.instruments.audio_ends import FRAME, BlockClock, Ending, SpeechDetector, rms
+from echoaudit.instruments.audio_ends import Ending, SpeechDetector, rms
 from echoaudit.instruments.audio_files import keep, soundfile_module
+from echoaudit.instruments.audio_tape import Tape, record
 from echoaudit.study.models import MicrophoneSettings
 
-BLOCK = 1920
-"""Frames read at once: four of the detector's; much smaller blocks drop samples under load."""
-BLOCK_SECONDS = BLOCK / RATE
-MEMORY = 20.0
-"""Seconds an open ear remembers before anybody listens."""
 WARM_UP = 2.0
 """Seconds before a reply from which the detector learns the room's noise, if the ear was open."""
 PATIENCE = 5.0
 """Least seconds to wait for a reply to begin."""
 REVERBERATION = 0.2
 """Seconds for which a room still sounds of what was said; no device answers so soon."""
-STALLED = 5.0
-"""Seconds without a sample after which the device counts as gone."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +56,8 @@ class Microphone:
     @contextmanager
     def open(self) -> Iterator[Ear]:
         """Record from now on, so that a reply that comes at once is not lost."""
-        with audio.open_stream(self._device, "input", BLOCK) as stream:
-            tape = _Tape(stream, self._device)
-            try:
-                yield Ear(self._settings, tape)
-            finally:
-                tape.stop()
+        with record(self._device) as tape:
+            yield Ear(self._settings, tape)
 
     def listen(self, into: Path) -> Heard:
         """Open, hear one reply from now on, and close."""
@@ -82,7 +68,7 @@ class Microphone:
 class Ear:
     """An open microphone; made by ``Microphone.open``."""
 
-    def __init__(self, settings: MicrophoneSettings, tape: _Tape) -> None:
+    def __init__(self, settings: MicrophoneSettings, tape: Tape) -> None:
         self._settings = settings
         self._tape = tape
 
@@ -93,8 +79,8 @@ class Ear:
         at their limit. Keeps it as ``into/heard-NN.flac``. ``Unavailable`` when the microphone
         stops delivering.
         """
-        start = time.time() if since is None else since + REVERBERATION
-        took = self._take(start)
+        heard = self._tape.position(time.time() if since is None else since)
+        took = self._take(heard if since is None else heard + REVERBERATION)
         sound = np.concatenate([np.zeros(0, np.int16), *took.frames])
         words = self._words(sound, took.ending)
         return Heard(
@@ -109,16 +95,20 @@ class Ear:
             cut=took.ending.cut,
         )
 
+    def rest(self, seconds: float) -> None:
+        """Wait while so many seconds of sound pass."""
+        self._tape.rest(seconds)
+
     def _take(self, since: float) -> _Take:
         settings = self._settings
         ending = Ending(settings.silence, max(settings.silence, PATIENCE), settings.limit)
         took = _Take(ending, self._tape.overflows)
         detector = SpeechDetector()
-        for when, frame in self._tape.frames(since - WARM_UP):
+        for at, frame in self._tape.frames(since - WARM_UP):
             speaking = detector.hears_speech(frame)
-            if when < since:
+            if at < since:
                 continue
-            took.started = took.started or when
+            took.started = took.started or self._tape.moment(at)
             took.frames.append(frame)
             if ending.over(speaking):
                 break
@@ -141,88 +131,13 @@ class _Take:
     frames: list[Samples] = field(default_factory=list)
 
 
-class _Tape:
-    """A thread that reads the device without pause, and what it read lately."""
-
-    def __init__(self, stream: Any, device: str) -> None:
-        self._stream = stream
-        self._device = device
-        self._blocks: deque[_Block] = deque(maxlen=round(MEMORY / BLOCK_SECONDS))
-        self._news = threading.Condition()
-        self._running = True
-        self._failure: OSError | None = None
-        self.overflows = 0
-        self._thread = threading.Thread(target=self._read, name=f"ear {device}", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._running = False
-        self._thread.join(STALLED)
-
-    def frames(self, since: float) -> Iterator[tuple[float, Samples]]:
-        """30 ms frames with their times, from ``since`` on, as they come; never ends by itself."""
-        for block in self._all_blocks():
-            for start in range(0, BLOCK, FRAME):
-                moment = block.when + start / RATE
-                if moment >= since:
-                    yield moment, block.samples[start : start + FRAME]
-
-    def _all_blocks(self) -> Iterator[_Block]:
-        last = -1
-        while True:
-            fresh = self._wait_beyond(last)
-            last = fresh[-1].number
-            yield from fresh
-
-    def _wait_beyond(self, last: int) -> list[_Block]:
-        with self._news:
-            came = self._news.wait_for(
-                lambda: self._failure or (self._blocks and self._blocks[-1].number > last), STALLED
-            )
-            if self._failure:
-                raise self._gone(str(self._failure.args[-1])) from self._failure
-            if not came:
-                raise self._gone(f"no sound for {STALLED:.0f} s")
-            return [block for block in self._blocks if block.number > last]
-
-    def _gone(self, reason: str) -> Unavailable:
-        return Unavailable(
-            f"sound input device {self._device!r} stopped ({reason})",
-            fix="plug it in again; the same command resumes",
-        )
-
-    def _read(self) -> None:
-        clock = BlockClock(BLOCK_SECONDS)
-        try:
-            while self._running:
-                data = self._stream.read(BLOCK, exception_on_overflow=False)
-                when = clock.count(time.time())
-                self._publish(_Block(clock.blocks, when, np.frombuffer(data, np.int16)), clock.lost)
-        except OSError as error:
-            self._fail(error)
-
-    def _publish(self, block: _Block, lost: int) -> None:
-        with self._news:
-            self._blocks.append(block)
-            self.overflows = lost
-            self._news.notify_all()
-
-    def _fail(self, error: OSError) -> None:
-        with self._news:
-            self._failure = error
-            self._news.notify_all()
-
-
-@dataclass(frozen=True)
-class _Block:
-    number: int
-    when: float
-    samples: Samples
-
-
 def check(settings: MicrophoneSettings, account: str = "account") -> None:
     """Raise ``Unavailable`` or ``BadInput`` when ``Microphone(settings, account)`` is deaf."""
-    audio.check(audio.device_name(settings.device, account), "input")
+    device = audio.device_name(settings.device, account)
+    if audio_socket.is_socket(device):
+        audio_socket.check(device)
+    else:
+        audio.check(device, "input")
     soundfile_module()
     SpeechDetector()
     transcribe.check(settings.transcriber)

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from echoaudit.instruments import audio, voices
+from echoaudit.instruments import audio, audio_socket, voices
 from echoaudit.instruments.audio import RATE, Samples, to_pcm
 from echoaudit.instruments.audio_files import keep, soundfile_module
+from echoaudit.instruments.audio_socket import Played
 from echoaudit.study.models import SpeakerSettings
 
 LEAD_IN = 0.6
@@ -55,36 +56,42 @@ class Speaker:
         Keeps what was played as ``into/said-NN.flac``. ``BadInput`` for a text or voice that
         cannot be spoken; ``Unavailable`` when engine, network or device is missing.
         """
-        played = amplified(voices.synthesise(text, self._settings), self._settings.gain)
-        sound = padded(played)
-        started, ended, dropped = self._play(sound)
+        sound = padded(amplified(voices.synthesise(text, self._settings), self._settings.gain))
+        played = self._play(sound)
         file = keep(sound, into, "said")
         return Said(
             text=text,
             file=file,
-            started=started,
+            started=played.started,
             seconds=len(sound) / RATE,
             gain=self._settings.gain,
             engine=self._settings.engine,
             voice=voices.voice_of(self._settings),
-            dropped=dropped,
-            ended=ended - LEAD_OUT,
+            dropped=played.dropped,
+            ended=played.ended,
         )
 
-    def _play(self, sound: Samples) -> tuple[float, float, int]:
+    def _play(self, sound: Samples) -> Played:
+        if audio_socket.is_socket(self._device):
+            with audio_socket.open_line(self._device) as line:
+                return line.play(sound, len(sound) - round(LEAD_OUT * RATE))
         with audio.open_stream(self._device, "output", BLOCK) as stream:
             started = time.time()
             dropped, left = write(stream, sound)
-            ended = time.time() + left
+            ended = time.time() + left - LEAD_OUT
             # Stopping throws away what is still buffered.
             time.sleep(left)
             stream.stop_stream()
-            return started, ended, dropped
+            return Played(started, ended, dropped)
 
 
 def check(settings: SpeakerSettings, account: str = "account") -> None:
     """Raise ``Unavailable`` or ``BadInput`` when ``Speaker(settings, account)`` could not speak."""
-    audio.check(audio.device_name(settings.device, account), "output")
+    device = audio.device_name(settings.device, account)
+    if audio_socket.is_socket(device):
+        audio_socket.check(device)
+    else:
+        audio.check(device, "output")
     soundfile_module()
     voices.check(settings)
 

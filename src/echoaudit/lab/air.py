@@ -51,13 +51,18 @@ def mouth(account: str) -> str:
     return f"{account}-reply"
 
 
+def socket_of(account: str, folder: Path) -> Path:
+    """Where an account's Echo hears and speaks in the fast air."""
+    return folder / f"{account}.sound"
+
+
 class Air:
     """A sound server with one room per account; a context manager.
 
     ``folder`` holds its socket, settings and log and must be visible to every process that
-    speaks or hears. ``noise`` is the standard deviation of white noise in each room, at the
-    Echo's ear and at the microphone, as a fraction of full scale. ``Unavailable`` when
-    PulseAudio is missing or does not start.
+    speaks or hears. ``noise`` is the standard deviation of white noise at each microphone, as a
+    fraction of full scale; the Echo's ear adds its own. ``Unavailable`` when PulseAudio is
+    missing or does not start.
     """
 
     def __init__(self, accounts: Sequence[str], folder: Path, noise: float = 0.0) -> None:
@@ -162,9 +167,8 @@ class Air:
         environment = {**os.environ, **self.environment()}
         forever = f"while cat {shlex.quote(str(file))}; do :; done"
         for account in self._accounts:
-            for sink in (f"{account}-room", mouth(account)):
-                play = f"{forever} | pacat --playback {PCM} --device={sink}"
-                running.enter_context(_Process(["sh", "-c", play], environment))
+            play = f"{forever} | pacat --playback {PCM} --device={mouth(account)}"
+            running.enter_context(_Process(["sh", "-c", play], environment))
 
 
 PCM = f"--raw --rate={RATE} --channels=1 --format=s16le"

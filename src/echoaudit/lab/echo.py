@@ -12,54 +12,68 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 
 import click
 
-from echoaudit.lab import air
+from echoaudit.lab.acoustics import acoustics
 from echoaudit.lab.echo_cloud import Cloud, Directive, Habit, Provision, wav
 from echoaudit.lab.echo_contacts import Contact, ContactLog, Network
-from echoaudit.lab.echo_ear import Recording, WakeWord, commands, frames_of
-from echoaudit.lab.echo_mouth import Mouth
+from echoaudit.lab.echo_ear import Recording, WakeWord, commands
+from echoaudit.lab.echo_rooms import Room, ServerRoom, SocketRoom
 from echoaudit.lab.echo_sends import Utterance
 from echoaudit.lab.hearing import Command, Hearing, Understood
+from echoaudit.study.models import Room as RoomSettings
 
 SORRY = "Sorry, I didn't understand that."
 NO_CLOUD = "Sorry, I'm having trouble connecting right now."
 CONNECTIONS = 4
 """Contacts made at once."""
+PATIENCE = 20.0
+"""Seconds for which sound stands still, at most, until a command's contacts are made."""
 FIRST_RETRY, LONGEST_RETRY = 0.25, 4.0
 
 
 class Echo:
     """One Echo: its parts, and the turns of its conversations one after the other."""
 
-    def __init__(self, account: str, cloud: Cloud, network: Network, serial: str) -> None:
-        self._account = account
+    def __init__(
+        self,
+        room: Room,
+        cloud: Cloud,
+        network: Network,
+        serial: str,
+        log: Callable[[str], None],
+    ) -> None:
+        self._room = room
+        self._say = log
         self._cloud = cloud
         self._network = network
         self._random = random.Random(serial)
-        self._mouth = Mouth(air.mouth(account))
         self._turns = ThreadPoolExecutor(1, "turn")
         self._contacts = ThreadPoolExecutor(CONNECTIONS, "contact")
         self._commands: tuple[Command, ...] = ()
         self._hearing: Hearing | None = None
+        self._ready = threading.Event()
 
     def run(self) -> None:
         """Listen for ever."""
         self._say("listening")
         threading.Thread(target=self._settle, daemon=True).start()
-        source = frames_of(air.ear(self._account), self._say)
-        for recording in commands(source, WakeWord(), self._wake):
-            self._turns.submit(self._guarded, partial(self._turn, recording))
+        if self._room.waits:
+            self._ready.wait()
+        for recording in commands(self._room.frames(), WakeWord(), self._wake):
+            turn = self._turns.submit(self._guarded, partial(self._turn, recording))
+            if self._room.waits:
+                turn.result()
 
     # --- turns ---
 
     def _wake(self) -> None:
         self._say("awake")
-        self._mouth.hush()
+        self._room.hush()
 
     def _turn(self, recording: Recording) -> None:
         understood = self._understand(recording)
@@ -67,10 +81,14 @@ class Echo:
         self._say(f"heard {understood.transcript!r}, understood {command}")
         directive = self._ask_cloud(recording, understood)
         heard = Utterance(understood.transcript, wav(recording))
-        for contact in directive.contacts:
+        visits = [
             self._contacts.submit(self._visit, contact, command or "unrecognised", heard)
+            for contact in directive.contacts
+        ]
+        if self._room.waits:
+            wait(visits, PATIENCE)
         if directive.speak:
-            self._mouth.speak(directive.speak)
+            self._room.speak(directive.speak)
 
     def _understand(self, recording: Recording) -> Understood:
         if self._hearing is None:
@@ -121,6 +139,7 @@ class Echo:
 
     def _load(self) -> None:
         self._hearing = Hearing(self._commands)
+        self._ready.set()
         self._say("ready")
 
     def _keep(self, habit: Habit, first: float) -> None:
@@ -130,9 +149,13 @@ class Echo:
             self._guarded(lambda: self._visit(habit.contact, "background"))
             time.sleep(max(0.0, habit.every - (time.monotonic() - began)))
 
-    def _say(self, event: str) -> None:
+
+def _log_of(account: str) -> Callable[[str], None]:
+    def say(event: str) -> None:
         line = " ".join(event.split())
-        print(f"{time.time():.3f} {self._account} {line}", file=sys.stderr, flush=True)
+        print(f"{time.time():.3f} {account} {line}", file=sys.stderr, flush=True)
+
+    return say
 
 
 @click.command()
@@ -143,6 +166,8 @@ class Echo:
 @click.option("--ca", required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--extra-ca", multiple=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--log", required=True, type=click.Path(path_type=Path), help="Truth of contacts.")
+@click.option("--socket", type=click.Path(path_type=Path), help="Sound passes here, in lock-step.")
+@click.option("--room", default="{}", help="The lab's room, as JSON.")
 def main(
     *,
     account: str,
@@ -152,11 +177,16 @@ def main(
     ca: Path,
     extra_ca: tuple[Path, ...],
     log: Path,
+    socket: Path | None,
+    room: str,
 ) -> None:
     """Run one simulated Echo until it is ended."""
     token = token_file.read_text(encoding="utf-8").strip()
     network = Network([ca, *extra_ca], ContactLog(log, account))
-    Echo(account, Cloud(host, serial, token, network), network, serial).run()
+    say = _log_of(account)
+    sound = acoustics(RoomSettings.model_validate_json(room))
+    place = SocketRoom(socket, sound) if socket else ServerRoom(account, sound, say)
+    Echo(place, Cloud(host, serial, token, network), network, serial, say).run()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from echoaudit.lab.air import PCM, RATE
+from echoaudit.lab.air import RATE
 
 Samples = NDArray[np.int16]
 
@@ -31,8 +30,6 @@ WINDOW, VOICED = 6, 3
 """Somebody speaks when ``VOICED`` of the last ``WINDOW`` frames are voiced."""
 FLOOR = 60.0
 """RMS in LSB below which a frame is silence, whatever the detector says."""
-LATENCY_MS = 60
-RESTART_PAUSE = 0.5
 
 
 @dataclass(frozen=True)
@@ -113,25 +110,6 @@ def _until_over(frames: Iterator[Samples], ending: Ending) -> Iterator[Samples]:
         yield frame
         if ending.over(frame):
             return
-
-
-def frames_of(source: str, log: Callable[[str], None]) -> Iterator[Samples]:
-    """30 ms frames from a PulseAudio source, for ever: a recorder that ends is started again."""
-    command = ["parec", *PCM.split(), f"--latency-msec={LATENCY_MS}", f"--device={source}"]
-    while True:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as ear:
-            try:
-                yield from _frames(ear)
-            finally:
-                ear.kill()
-        log("the ear stopped; listening again")
-        time.sleep(RESTART_PAUSE)
-
-
-def _frames(recorder: subprocess.Popen[bytes]) -> Iterator[Samples]:
-    assert recorder.stdout is not None
-    while len(data := recorder.stdout.read(2 * FRAME)) == 2 * FRAME:
-        yield np.frombuffer(data, dtype="<i2")
 
 
 def cut_into_frames(sound: Samples) -> Iterator[Samples]:

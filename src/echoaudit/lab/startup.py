@@ -6,15 +6,16 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from echoaudit.errors import EchoauditError, Unavailable
 from echoaudit.lab import namespaces, topology
 from echoaudit.lab.accounts import make_accounts, read_accounts, write_accounts, write_sign_in
+from echoaudit.lab.acoustics import acoustics
 from echoaudit.lab.air import INSTALL as INSTALL_SOUND
-from echoaudit.lab.air import Air
+from echoaudit.lab.air import Air, socket_of
 from echoaudit.lab.authority import load_or_make
 from echoaudit.lab.machine import Machine
 from echoaudit.lab.prebid import bundle
@@ -48,7 +49,19 @@ def overlay(study: LoadedStudy, config: Config, state: Path) -> dict[str, Any]:
         upstream_authority=state / "ca" / "ca.pem",
         proxy_authority=state / "proxy",
     )
-    return {**ours, **network, "gateway": {**ours["gateway"], **network["gateway"]}}
+    return {
+        **ours,
+        **network,
+        **_sound_devices(_settings(config)),
+        "gateway": {**ours["gateway"], **network["gateway"]},
+    }
+
+
+def _sound_devices(settings: LabSettings) -> dict[str, Any]:
+    if settings.air == "real":
+        return {}
+    device = {"device": f"unix:{socket_of('{account}', AIR)}"}
+    return {"speaker": device, "microphone": device}
 
 
 @contextmanager
@@ -67,8 +80,7 @@ def boot(study: LoadedStudy, config: Config, state: Path) -> Iterator[Callable[[
     accounts = _accounts(study, config)
     load_or_make(state / "ca")
     credentials = _write_accounts(state, accounts)
-    with Air(accounts, AIR, settings.noise) as air:
-        os.environ.update(air.environment())
+    with _air(settings, accounts):
         machine = Machine(
             hosts=world.hosts(),
             accounts=accounts,
@@ -78,6 +90,20 @@ def boot(study: LoadedStudy, config: Config, state: Path) -> Iterator[Callable[[
         )
         with machine:
             yield machine.require_alive
+
+
+@contextmanager
+def _server(settings: LabSettings, accounts: Sequence[str]) -> Iterator[None]:
+    with Air(accounts, AIR, acoustics(settings.room).noise) as air:
+        os.environ.update(air.environment())
+        yield
+
+
+def _air(settings: LabSettings, accounts: Sequence[str]) -> AbstractContextManager[None]:
+    if settings.air == "real":
+        return _server(settings, accounts)
+    AIR.mkdir(mode=0o700, exist_ok=True)
+    return nullcontext()
 
 
 def check(config: Config) -> list[Found]:
@@ -93,7 +119,7 @@ def check(config: Config) -> list[Found]:
 
 def check_parts(config: Config) -> list[Found]:
     """What the lab needs besides a machine to run on; looked at without starting anything."""
-    return [_check_world(config), _check_sound_server(), _check_prebid()]
+    return [_check_world(config), _check_sound_server(config), _check_prebid()]
 
 
 def _check_world(config: Config) -> Found:
@@ -104,7 +130,9 @@ def _check_world(config: Config) -> Found:
     return ("lab-world", "ok", f"{world.name}: {len(world.hosts())} hosts", None)
 
 
-def _check_sound_server() -> Found:
+def _check_sound_server(config: Config) -> Found:
+    if _settings(config).air == "fast":
+        return ("lab-air", "ok", "sockets instead of a sound server", None)
     missing = [program for program in SOUND_PROGRAMS if shutil.which(program) is None]
     if missing:
         return ("lab-air", "fail", f"missing programs: {', '.join(missing)}", INSTALL_SOUND)
@@ -165,4 +193,6 @@ def _echo_command(account: str, world: World, config: Config, state: Path) -> li
         *("--serial", secrets[account].serial, "--token-file", str(token)),
         *("--cloud", world.file.platform.voice, "--ca", str(state / "ca" / "ca.pem"), *extra),
         *("--log", str(state / "truth" / f"contacts-{account}.jsonl")),
+        *("--room", _settings(config).room.model_dump_json()),
+        *(["--socket", str(socket_of(account, AIR))] if _settings(config).air == "fast" else []),
     ]

@@ -60,6 +60,9 @@ def check_config(config: Config) -> Iterator[Problem]:
     yield from _network(config.gateway.address)
     for index, resolver in enumerate(config.gateway.dns):
         yield from _resolver(resolver, ("gateway", "dns", index))
+    if config.lab is not None and config.lab.room.snr_db is not None and config.lab.room.noise:
+        found = f"{config.lab.room.snr_db} besides noise: {config.lab.room.noise}"
+        yield Problem(("lab", "room", "snr_db"), found, "one of noise and snr_db", "snr_db: 15")
     if config.lab is None:
         # The lab gives every account a device; which accounts there are is for the study to say.
         yield from _trusting(config)

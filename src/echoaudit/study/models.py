@@ -376,6 +376,19 @@ class Folders(Strict):
     """Browser profiles (0700, never exported); beside the recording when absent."""
 
 
+class Room(Strict):
+    """How sound travels between loudspeaker, Echo and microphone in the lab."""
+
+    distance_m: float = Field(default=1.0, ge=0.5, le=20)
+    """Metres from the Echo to loudspeaker and microphone; at 1 it hears what is played."""
+    reverberation_s: float = Field(default=0.0, ge=0, le=5)
+    """Seconds in which an echo fades by 60 dB; 0 is a room without walls."""
+    noise: float = Field(default=0.0, ge=0, le=0.5)
+    """White noise at the Echo and at the microphone, as a fraction of full scale."""
+    snr_db: float | None = Field(default=None, ge=-20, le=60, examples=[15])
+    """Instead of ``noise``: decibels from it up to a voice of usual level, as the Echo hears it."""
+
+
 class LabSettings(Strict):
     """Run on the embedded lab instead of real devices."""
 
@@ -383,8 +396,9 @@ class LabSettings(Strict):
         "paper"
     )
     """A world's name (``worlds/NAME.yaml``) or a path (with a slash, relative to this file)."""
-    noise: float = Field(default=0.0, ge=0, le=0.5)
-    """Room noise, as a fraction of full scale."""
+    air: Literal["real", "fast"] = "real"
+    """real: sound passes PyAudio and a sound server. fast: sockets, as fast as both ends think."""
+    room: Room = Room()
 
 
 class Config(Strict):
