@@ -64,9 +64,9 @@ def test_noise_has_its_level_and_is_the_same_each_time():
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"lab.room.noise": 0.1, "lab.room.snr_db": 15}, "one of noise and snr_db"),
-        ({"lab.room.distance_m": 0.1}, "distance_m"),
-        ({"lab.room.walls": 4}, "walls"),
+        ({"lab.room.noise": "0.1", "lab.room.snr_db": "15"}, "one of noise and snr_db"),
+        ({"lab.room.distance_m": "0.1"}, "distance_m"),
+        ({"lab.room.walls": "4"}, "walls"),
         ({"lab.air": "quick"}, "real"),
     ],
 )
