@@ -8,10 +8,12 @@ site. A rule for a path (``||amazon.com^*/path``), for pings or for pages of one
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from echoaudit.errors import Unavailable
+from echoaudit.lists.owners import Known, known
 from echoaudit.lists.reading import Format, hosts
 
 TYPES = ("script", "image", "xhr", "other")
@@ -22,11 +24,17 @@ ELSEWHERE = "https://nobody.invalid/"
 
 @dataclass(frozen=True)
 class Match:
-    """What a list says of a host, by which rule and for which types of requests."""
+    """What a list says of a host, by which rule and for which types of requests.
 
-    says: Literal["listed", "allowed"]
+    ``named`` is said by lists of owners: whose the host is and what for, not that it tracks.
+    """
+
+    says: Literal["listed", "allowed", "named"]
     rule: str
     types: tuple[str, ...] = TYPES
+    organisations: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
 
 
 class Matcher(Protocol):
@@ -88,10 +96,47 @@ class _Adblock:
         return Match(says, rule, tuple(covered))
 
 
+class _Owners:
+    """A list of owners: the most specific domain counts."""
+
+    def __init__(self, text: str) -> None:
+        self._known: dict[str, list[Known]] = defaultdict(list)
+        for one in known(text):
+            self._known[one.domain].append(one)
+
+    def find(self, host: str) -> Match | None:
+        labels = host.split(".")
+        above = (f"*.{'.'.join(labels[start:])}" for start in range(len(labels)))
+        found = next((self._known[name] for name in (host, *above) if name in self._known), None)
+        if found is None:
+            return None
+        return Match(
+            "named",
+            "; ".join(_names(_rule(one) for one in found)),
+            (),
+            _names(one.organisation for one in found),
+            _names(one.service for one in found),
+            _names(one.category for one in found),
+        )
+
+
+def _rule(one: Known) -> str:
+    return f"{one.domain} ({one.service})" if one.service else one.domain
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({name for name in names if name}))
+
+
 def matcher(form: Format, text: str) -> Matcher:
     """A list as something to ask.
 
     Raises:
         Unavailable: adblock rules, and the package ``adblock`` is not installed.
     """
-    return _Hosts(text) if form == "hosts" else _Adblock(text)
+    kinds: dict[Format, Callable[[str], Matcher]] = {
+        "hosts": _Hosts,
+        "adblock": _Adblock,
+        "owners": _Owners,
+    }
+    return kinds[form](text)

@@ -1,4 +1,4 @@
-"""A list's source to the text that is kept: hosts files, adblock rules, Pi-hole's gravity.db."""
+"""A list's bytes to the text that is kept: hosts, adblock rules, gravity.db, owners as JSON."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ from contextlib import closing
 from typing import Literal, get_args
 
 from echoaudit.errors import BadInput
+from echoaudit.lists import owners
+from echoaudit.lists.owners import HOST
 
-Format = Literal["hosts", "adblock"]
+Format = Literal["hosts", "adblock", "owners"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-LIMIT = 256 << 20
-"""Bytes of a list or database."""
-HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?")
 _ADBLOCK = re.compile(r"^(\|\||@@|\[Adblock)", re.MULTILINE)
+_PAGE = re.compile(r"\s*<(!doctype html|html)\b", re.IGNORECASE)
+_HEAD = 50
+"""Lines at the start of a list in which it tells of itself."""
+_TELLS = r"^[!#]\s*(?:{})\s*:\s*([^\s%][^\n]{{0,99}})"
+"""A name and a value; ``%timestamp%`` is a template's."""
+_VERSION = ("Version", "Last[ -]modified", "Last[ -]updated", "Updated", "Date")
+_LICENCE = ("Licen[cs]e",)
 _NULL = ("0.0.0.0", "127.0.0.1", "::", "::1")
 _SQLITE = b"SQLite format 3\0"
 _GRAVITY = """
@@ -39,20 +45,43 @@ def read(raw: bytes, name: str, form: Format | None = None) -> tuple[Format, str
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadInput(f"not a list: byte {error.start} is not UTF-8", file=name) from error
-    form = form or ("adblock" if _ADBLOCK.search(text) else "hosts")
-    if not count(form, text):
+    form = form or _form(text)
+    if form == "owners":
+        text = owners.normalised(text, name)
+    if _PAGE.match(text) or not count(form, text):
         raise BadInput(
             "has no rule that is understood; allowed: a hosts file, a list of domains, adblock "
-            "rules (EasyList), Pi-hole's gravity.db",
+            "rules (EasyList), Pi-hole's gravity.db, third-party-web, trackerdb",
             file=name,
         )
     return form, text
+
+
+def _form(text: str) -> Format:
+    if owners.is_json(text):
+        return "owners"
+    return "adblock" if _ADBLOCK.search(text) else "hosts"
+
+
+def told(text: str) -> tuple[str | None, str | None]:
+    """Version and licence by the comments that a list starts with; none when it does not say."""
+    head = "\n".join(text.split("\n", _HEAD)[:_HEAD])
+    return _told(head, _VERSION), _told(head, _LICENCE)
+
+
+def _told(head: str, words: tuple[str, ...]) -> str | None:
+    for word in words:
+        if found := re.search(_TELLS.format(word), head, re.MULTILINE | re.IGNORECASE):
+            return " ".join("".join(c if c.isprintable() else " " for c in found[1]).split())
+    return None
 
 
 def count(form: Format, text: str) -> int:
     """Rules of a list, as far as a glance at its lines tells."""
     if form == "hosts":
         return sum(1 for _ in hosts(text))
+    if form == "owners":
+        return len(text.splitlines())
     lines = (line.strip() for line in text.splitlines())
     return sum(1 for line in lines if line and line[0] not in "![" and "##" not in line)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from echoaudit.errors import BadInput, Damaged, Unavailable
 from echoaudit.lists.matching import matcher
-from echoaudit.lists.reading import LIMIT, Format, count, read
+from echoaudit.lists.reading import Format, count, read, told
+from echoaudit.lists.sources import fetch
+
+OWN = "echoaudit"
+"""What findings call the list that comes with echoaudit."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 _UNSAFE = re.compile(r"[^a-z0-9._-]+")
@@ -30,6 +37,9 @@ class Installed(BaseModel):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """Of the text that is kept and used."""
     rules: int = Field(ge=0)
+    version: str | None = None
+    """As the package or the list's first lines say."""
+    licence: str | None = None
 
 
 class _Entry(Installed):
@@ -68,36 +78,46 @@ class Store:
         return {entry.name: entry.source for entry in self._index()}
 
     def update(
-        self, source: Path, name: str | None = None, form: Format | None = None
+        self,
+        source: str,
+        name: str | None = None,
+        form: Format | None = None,
+        authority: Path | None = None,
     ) -> Installed:
         """Install a list, or replace the one of the same name; older texts stay for old findings.
 
+        Nothing is written before the list is here, whole and understood.
+
+        Args:
+            source: a file, an http(s) address or ``npm:NAME[@VERSION]``.
+            name: what findings call it; by default made of the source.
+            form: its format, when a look at it does not tell.
+            authority: certificates that are trusted besides the system's.
+
         Raises:
             BadInput: the source is no list, or the name is unusable.
-            Unavailable: what reads lists of its format is not installed.
+            Unavailable: it cannot be reached, or what reads it is not installed.
         """
-        name = name or _UNSAFE.sub("-", source.stem.lower()).strip("-.")[:40]
-        if not _NAME.fullmatch(name):
-            raise BadInput(
-                f"found {name!r}; allowed: lower-case letters, digits, '.', '_', '-', at most 40; "
-                "example: --name easylist",
-                file="--name",
-            )
-        form, text = read(_bytes(source), str(source), form)
+        if name is not None:
+            _checked(name)
+        fetched = fetch(source, authority)
+        name = _checked(name or _UNSAFE.sub("-", fetched.stem.lower()).strip("-._")[:40])
+        form, text = read(fetched.raw, fetched.label, form)
         matcher(form, text)
+        version, licence = told(text)
         content = text.encode()
         entry = _Entry(
             name=name,
             format=form,
             sha256=hashlib.sha256(content).hexdigest(),
             rules=count(form, text),
-            source=str(source.resolve()),
+            version=fetched.version or version,
+            licence=fetched.licence or licence,
+            source=fetched.source,
         )
-        self._write(self.folder / entry.sha256, content)
-        others = [one for one in self._index() if one.name != name]
-        kept = sorted([*others, entry], key=lambda one: one.name)
-        index = json.dumps([one.model_dump() for one in kept], indent=1)
-        self._write(self.folder / "index.json", index.encode())
+        with self._alone():
+            self._write(self.folder / entry.sha256, content)
+            self._keep([*(one for one in self._index() if one.name != name), entry])
         return Installed(**entry.model_dump())
 
     def remove(self, name: str) -> None:
@@ -106,12 +126,13 @@ class Store:
         Raises:
             BadInput: there is no such list.
         """
-        entries = self._index()
-        kept = [one.model_dump() for one in entries if one.name != name]
-        if len(kept) == len(entries):
-            names = ", ".join(one.name for one in entries) or "none"
-            raise BadInput(f"found {name!r}; installed: {names}", file="--name")
-        self._write(self.folder / "index.json", json.dumps(kept, indent=1).encode())
+        with self._alone():
+            entries = self._index()
+            kept = [one for one in entries if one.name != name]
+            if len(kept) == len(entries):
+                names = ", ".join(one.name for one in entries) or "none"
+                raise BadInput(f"found {name!r}; installed: {names}", file="--name")
+            self._keep(kept)
 
     def text(self, wanted: Installed) -> str:
         """The text of a list by its hash, installed now or earlier.
@@ -124,7 +145,8 @@ class Store:
         if not path.is_file():
             raise Unavailable(
                 f"the list {wanted.name} (SHA-256 {wanted.sha256}) is not installed",
-                fix=f"echoaudit lists update FILE --name {wanted.name}, with that very file",
+                fix=f"echoaudit lists update SOURCE --name {wanted.name}, with that very text"
+                + (f" (version {wanted.version})" if wanted.version else ""),
             )
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != wanted.sha256:
@@ -141,18 +163,35 @@ class Store:
             message = f"not an index of lists: {error.errors()[0]['msg']}; remove it"
             raise BadInput(message, file=path) from error
 
-    def _write(self, path: Path, content: bytes) -> None:
+    def _keep(self, entries: list[_Entry]) -> None:
+        index = [one.model_dump() for one in sorted(entries, key=lambda one: one.name)]
+        self._write(self.folder / "index.json", json.dumps(index, indent=1).encode())
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two updates at once must not lose each other's entry."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _write(self, path: Path, content: bytes) -> None:
         with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as file:
-            file.write(content)
-        Path(file.name).replace(path)
+            try:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                Path(file.name).replace(path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
 
 
-def _bytes(source: Path) -> bytes:
-    if not source.is_file():
-        raise BadInput("there is no such file", file=source)
-    with source.open("rb") as file:
-        raw = file.read(LIMIT + 1)
-    if len(raw) > LIMIT:
-        raise BadInput(f"larger than the {LIMIT} bytes allowed", file=source)
-    return raw
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name) or name == OWN:
+        raise BadInput(
+            f"found {name!r}; allowed: lower-case letters, digits, '.', '_', '-', at most 40, not "
+            f"{OWN!r}; example: --name easylist",
+            file="--name",
+        )
+    return name

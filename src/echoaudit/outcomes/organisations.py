@@ -52,6 +52,9 @@ class Owner(_Strict):
 
     organisation: str
     parent: str | None = None
+    aliases: tuple[str, ...] = ()
+    """Earlier names and spellings, under which other lists may know it."""
+    date: datetime.date | None = None
     claims: tuple[Claim, ...]
 
 
@@ -101,19 +104,28 @@ class Directory:
     """Host names to attributions, by the most specific suffix."""
 
     rules: Mapping[str, _Rule] = field(default_factory=dict)
+    owners: Mapping[tuple[str, ...], Owner] = field(default_factory=dict)
 
     @classmethod
     def of(cls, overlays: Iterable[Overlay]) -> Directory:
         """A directory of lists; where two claim the same suffix, the later one wins."""
-        rules = {}
+        rules: dict[str, _Rule] = {}
+        owners: dict[tuple[str, ...], Owner] = {}
         for overlay in overlays:
             for owner in overlay.organisations:
+                owners |= {words(name): owner for name in (owner.organisation, *owner.aliases)}
                 for claim in owner.claims:
-                    source = f"{overlay.list} {claim.date or overlay.date}"
+                    source = f"{overlay.list} {claim.date or owner.date or overlay.date}"
                     rules[claim.suffix] = _Rule(
                         f"{source}: {claim.suffix} ({claim.basis})", owner, claim
                     )
-        return cls(rules)
+        return cls(rules, owners)
+
+    def family(self, name: str) -> frozenset[tuple[str, ...]]:
+        """The words of each name that an organisation goes by, its parent's among them."""
+        owner = self.owners.get(words(name))
+        names = [owner.organisation, owner.parent or "", *owner.aliases] if owner else []
+        return frozenset(words(one) for one in (name, *names) if one)
 
     def attribute(self, host: str) -> Attribution:
         """What the lists say of a host name or IP address."""
@@ -161,10 +173,14 @@ def _is_vendors(found: Attribution, vendor: str) -> bool:
     return label == name or any(label == name + word for word in _TECHNICAL)
 
 
+def words(name: str) -> tuple[str, ...]:
+    """A company's name in lower-case words, without its legal form."""
+    found = re.findall(r"[^\W_]+", name.lower())
+    return tuple(word for word in found if word not in _FORMS) or tuple(found)
+
+
 def _squeezed(name: str) -> str:
-    words = re.findall(r"[a-z0-9]+", name.lower())
-    kept = [word for word in words if word not in _FORMS]
-    return "".join(kept or words)
+    return "".join(words(name))
 
 
 def _on_private_suffix(host: str) -> bool:

@@ -178,9 +178,15 @@ def versions(info: Mapping[str, Any], provenance: Mapping[str, Any]) -> list[tup
     ]
     stated = provenance.get("lists")
     lists = [one for one in stated if isinstance(one, Mapping)] if isinstance(stated, list) else []
-    rows += [(f"list {one.get('name')} (SHA-256)", str(one.get("sha256"))) for one in lists]
+    rows += [(f"list {_list_name(one)} (SHA-256)", str(one.get("sha256"))) for one in lists]
     rows += [(str(k), str(v)) for k, v in sorted(_part(info, "tools").items())]
     return rows
+
+
+def _list_name(one: Mapping[str, Any]) -> str:
+    told = [f"version {one['version']}"] if one.get("version") else []
+    told += [f"licence {one['licence']}"] if one.get("licence") else []
+    return ", ".join([str(one.get("name")), *told])
 
 
 def _part(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
