@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from echoaudit import findings
 from echoaudit.cli import group
 from echoaudit.errors import BadInput, Damaged, Unavailable
+from echoaudit.findings.agreement import organisations_differ, purposes_differ
 from echoaudit.lists import Store, matcher
 from echoaudit.recording import Recording
 
@@ -192,13 +193,87 @@ def test_findings_say_who_lists_a_host_and_where_lists_disagree(tmp_path, record
     found = findings.compute(recording, Store.default().installed()).tables["listed"]
     said = {(row.host, row.list): (row.says, row.conflict) for row in found.itertuples()}
     assert said == {
-        ("dts.podtrac.com", "easy"): ("listed", False),
-        ("dts.podtrac.com", "hosts"): ("listed", False),
-        ("good.podtrac.com", "easy"): ("allowed", True),
-        ("good.podtrac.com", "hosts"): ("not listed", True),
-        ("api.amazonalexa.com", "easy"): ("not listed", True),
-        ("api.amazonalexa.com", "hosts"): ("listed", True),
+        ("dts.podtrac.com", "easy"): ("listed", ""),
+        ("dts.podtrac.com", "hosts"): ("listed", ""),
+        ("dts.podtrac.com", "echoaudit"): ("named", ""),
+        ("good.podtrac.com", "easy"): ("allowed", "listing"),
+        ("good.podtrac.com", "hosts"): ("not listed", "listing"),
+        ("good.podtrac.com", "echoaudit"): ("named", "listing"),
+        ("api.amazonalexa.com", "easy"): ("not listed", "purpose listing"),
+        ("api.amazonalexa.com", "hosts"): ("listed", "purpose listing"),
+        ("api.amazonalexa.com", "echoaudit"): ("named", "purpose listing"),
     }
+
+
+ENTITIES = [
+    {"name": "Podtrac Measurement", "category": "analytics", "domains": ["dts.podtrac.com"]},
+    {"name": "Somebody Else", "category": "content", "domains": ["good.podtrac.com"]},
+    {"name": "Amazon Web Services", "category": "other", "domains": ["*.amazonalexa.com"]},
+]
+
+
+def test_organisations_and_categories_stand_beside_our_own(tmp_path, recording) -> None:
+    install(tmp_path, "owners.json", json.dumps(ENTITIES))
+    found = findings.compute(recording, Store.default().installed()).tables["listed"]
+    said = {
+        (row.host, row.list): (row.says, row.organisation, row.category, row.conflict)
+        for row in found.itertuples()
+    }
+    both = "organisation purpose"
+    assert said == {
+        ("dts.podtrac.com", "owners"): ("named", "Podtrac Measurement", "analytics", ""),
+        ("dts.podtrac.com", "echoaudit"): ("named", "Podtrac", "tracking", ""),
+        ("good.podtrac.com", "owners"): ("named", "Somebody Else", "content", both),
+        ("good.podtrac.com", "echoaudit"): ("named", "Podtrac", "tracking", both),
+        ("api.amazonalexa.com", "owners"): ("named", "Amazon Web Services", "other", ""),
+        ("api.amazonalexa.com", "echoaudit"): ("named", "Amazon", "functional", ""),
+    }
+
+
+@pytest.mark.parametrize(
+    ("stated", "differ"),
+    [
+        ([{"Google/Doubleclick Ads"}, {"Google LLC"}, {"Alphabet"}], False),
+        ([{"AppNexus"}, {"Microsoft"}], False),
+        ([{"Rubicon Project"}, {"Magnite, Inc."}], False),
+        ([{"Megaphone"}, {"Spotify"}], False),
+        ([{"SiriusXM"}, {"Sirius XM"}, {"Pandora"}], False),
+        ([{"Amazon"}, {"Amazon.com", "Amazon Associates"}, set()], False),
+        ([{"Unheard Of"}, {"The Unheard Of Company"}], False),
+        ([{"Tremor Video"}, {"Magnite"}], True),
+        ([{"Amazon"}, {"Amazing"}], True),
+        ([{"Podtrac"}, {"Spotify"}], True),
+        ([{"A"}, {"B"}, {"A", "B"}], False),
+        ([set(), {"A"}], False),
+    ],
+)
+def test_names_of_one_family_are_no_conflict(stated, differ) -> None:
+    assert organisations_differ(stated) is differ
+
+
+DISCONNECT = {
+    "license": "theirs",
+    "categories": {
+        "Content": [{"Amazon.com": {"http://www.amazon.com/": ["amazon.com", "amazon.co.uk"]}}],
+        "Advertising": [{"Other": {"http://o.example/": ["o.example"], "dnt": "yes"}}],
+    },
+}
+
+
+def test_all_of_amazon_is_no_tracker_by_any_list(tmp_path) -> None:
+    install(tmp_path, "services.json", json.dumps(DISCONNECT))
+    install(tmp_path, "easy.txt", EASY)
+    install(tmp_path, "entities.json", json.dumps(
+        [{"name": "Amazon Web Services", "category": "other", "domains": ["*.amazon.com"]}]
+    ))  # fmt: skip
+    store = Store.default()
+    for host in ("amazon.com", "www.amazon.com", "unagi-na.amazon.com"):
+        found = [matcher(one.format, store.text(one)).find(host) for one in store.installed()]
+        said = {(match.says, *match.categories) for match in found if match}
+        assert said == {("named", "Content"), ("named", "other")}
+        assert not purposes_differ([*(c for m in found if m for c in m.categories), "functional"])
+    services = matcher("owners", store.text(store.installed()[-1]))
+    assert services.find("a.o.example").categories == ("Advertising",)
 
 
 def test_a_list_does_not_change_the_other_findings(tmp_path, recording) -> None:
@@ -212,20 +287,27 @@ def test_a_list_does_not_change_the_other_findings(tmp_path, recording) -> None:
 
 
 def test_the_report_shows_rules_and_names_the_list_by_hash(tmp_path, recording) -> None:
-    install(tmp_path, "easy.txt", EASY + "||<script>alert(1)</script>\n")
+    head = "[Adblock Plus 2.0]\n! Version: 8\n! Licence: theirs\n"
+    install(tmp_path, "easy.txt", head + EASY + "||<script>alert(1)</script>\n")
+    install(tmp_path, "owners.json", json.dumps(ENTITIES))
     done = command("report", recording.folder, "-o", tmp_path / "report.html")
     assert done.exception is None, done.exception
     page = (tmp_path / "report.html").read_text()
     assert "||podtrac.com^$third-party" in page
+    assert "The lists disagree of 1 on whose it is" in page
+    assert "Somebody Else" in page
+    assert "list easy, version 8, licence theirs (SHA-256)" in page
     assert Store.default().installed()[0].sha256 in page
     assert "<script>" not in page
 
 
 def test_check_uses_the_lists_of_the_findings_not_those_of_today(tmp_path, recording) -> None:
     install(tmp_path, "hosts", HOSTS)
+    install(tmp_path, "owners.json", json.dumps(ENTITIES))
     report = tmp_path / "report.html"
     assert command("replay", recording.folder, "-o", report).exception is None
     install(tmp_path, "hosts", "0.0.0.0 other.example.com\n")
+    install(tmp_path, "owners.json", json.dumps(ENTITIES[:1]))
     install(tmp_path, "easy.txt", EASY)
     assert findings.check(Recording.open(recording.folder)) == []
 

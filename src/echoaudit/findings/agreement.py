@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from echoaudit.outcomes.organisations import directory
+from echoaudit.outcomes.organisations import alike, directory
 
 Name = tuple[str, ...]
 """The words of a company's name."""
@@ -46,9 +46,4 @@ def purposes_differ(stated: Iterable[str]) -> bool:
 
 
 def _related(some: frozenset[Name], others: frozenset[Name]) -> bool:
-    return any(_alike(one, other) for one in some for other in others)
-
-
-def _alike(one: Name, other: Name) -> bool:
-    shorter, longer = sorted((one, other), key=len)
-    return longer[: len(shorter)] == shorter or "".join(one) == "".join(other)
+    return any(alike(one, other) for one in some for other in others)

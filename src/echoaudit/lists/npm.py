@@ -49,7 +49,7 @@ def pack(source: str) -> bytes:
         raise Unavailable(f"{source} needs npm", fix="sudo apt-get install npm")
     with tempfile.TemporaryDirectory(prefix="echoaudit-") as folder:
         words = [npm, "pack", f"{name}@{version}", "--ignore-scripts", "--fetch-retries=1"]
-        words += ["--fetch-timeout=60000", "--no-update-notifier", "--no-audit"]
+        words += ["--fetch-retry-mintimeout=1000", "--fetch-timeout=60000", "--no-update-notifier"]
         _run(words, folder, source)
         archives = sorted(Path(folder).glob("*.tgz"))
         if not archives:

@@ -154,18 +154,21 @@ def party(found: Attribution, vendor: str | None, platform: str = PLATFORM) -> P
 
     ``vendor`` is the maker of the skill as its store page writes it. A name is the vendor's when
     the lists give it to an organisation of that name, or its registrable domain is the vendor's
-    name, alone or with a technical word ("garmin" and garmincdn.com).
+    name, alone or with a technical word ("garmin" and garmincdn.com). Names that only begin alike
+    ("Garmin" and "Garmin International") may or may not be one party: unknown.
     """
     if platform in (found.organisation, found.parent):
         return "platform"
     if vendor and _is_vendors(found, vendor):
         return "vendor"
+    if vendor and any(alike(words(vendor), words(name)) for name in _names(found)):
+        return "unknown"
     return "third" if found.organisation else "unknown"
 
 
 def _is_vendors(found: Attribution, vendor: str) -> bool:
     name = _squeezed(vendor)
-    if name and name in (_squeezed(found.organisation), _squeezed(found.parent)):
+    if name and name in map(_squeezed, _names(found)):
         return True
     if found.organisation or found.hosted_by or len(name) < _SHORTEST_NAME:
         return False
@@ -177,6 +180,16 @@ def words(name: str) -> tuple[str, ...]:
     """A company's name in lower-case words, without its legal form."""
     found = re.findall(r"[^\W_]+", name.lower())
     return tuple(word for word in found if word not in _FORMS) or tuple(found)
+
+
+def alike(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether two names are the same or one begins with all words of the other."""
+    shorter, longer = sorted((one, other), key=len)
+    return longer[: len(shorter)] == shorter or "".join(one) == "".join(other)
+
+
+def _names(found: Attribution) -> tuple[str, ...]:
+    return tuple(name for name in (found.organisation, found.parent) if name)
 
 
 def _squeezed(name: str) -> str:
