@@ -70,7 +70,7 @@ class Table:
 
 
 def echoaudit(path: Path) -> None:
-    """This project: everything, for comparison with the truth."""
+    """This project: everything; the environment says with which of its scanners."""
     from echoaudit.outcomes.traffic import read_capture
 
     traffic = read_capture(path)
@@ -205,7 +205,9 @@ def cat(path: Path) -> None:
 
 
 READERS: dict[str, Callable[[Path], None]] = {
-    reader.__name__: reader for reader in (cat, echoaudit, nfstream, dpkt, tshark, scapy)
+    "c": echoaudit,
+    "python": echoaudit,
+    **{reader.__name__: reader for reader in (cat, nfstream, dpkt, tshark, scapy)},
 }
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 Makes the capture with its truth (``--size``, 1 GiB if not given), lets each reader read it in a
 process of its own and prints CPU and wall time, peak memory and how often its counts and names
-differ from the truth. Readers that are not installed are skipped by name;
-``uv pip install --group bench`` installs the Python ones. The exit code is 1 when echoaudit's
-flows, look-ups or names differ from the truth or from tshark's.
+differ from the truth. ``c`` and ``python`` are echoaudit's two scanners. Readers that are not
+installed are skipped by name; ``uv pip install --group bench`` installs the Python ones. The exit
+code is 1 when echoaudit's flows, look-ups or names differ from the truth or from tshark's.
 
 CPU is what counts on a machine that does other work too. It is the whole process, start included,
 until everything was read; of tshark only tshark itself, not adding its fields up. A name counts as
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -26,8 +27,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from echoaudit.outcomes.traffic import read_capture
+from echoaudit.outcomes.traffic.quick import VARIABLE, available
+
 HERE = Path(__file__).parent
-READERS = ("cat", "echoaudit", "nfstream", "dpkt", "tshark", "scapy")
+READERS = ("cat", "c", "python", "nfstream", "dpkt", "tshark", "scapy")
+OURS = ("c", "python")
+"""echoaudit's scanners."""
 PROGRAMS = ("cat", "tshark")
 MIB = 1 << 20
 Found = dict[str, Any]
@@ -36,6 +42,8 @@ Rows = dict[tuple[Any, ...], tuple[Any, ...]]
 
 def installed(reader: str) -> bool:
     """Whether a reader can be run here."""
+    if reader in OURS:
+        return reader == "python" or available()
     if reader in PROGRAMS:
         return shutil.which(reader) is not None
     return importlib.util.find_spec(reader) is not None
@@ -45,7 +53,8 @@ def measure(reader: str, capture: Path) -> Found:
     """What a reader found, and ``wall`` seconds."""
     begin = time.perf_counter()
     command = [sys.executable, str(HERE / "readers.py"), reader, str(capture)]
-    done = subprocess.run(command, capture_output=True, check=False)
+    chosen = {VARIABLE: reader} if reader in OURS else {}
+    done = subprocess.run(command, capture_output=True, check=False, env=os.environ | chosen)
     if done.returncode:
         raise SystemExit(f"{reader} failed:\n{done.stderr.decode()}")
     found: Found = json.loads(done.stdout)
@@ -96,11 +105,9 @@ def missed_and_wrong_names(found: Found, truth: Found) -> tuple[int, int]:
     return missed, wrong
 
 
-def wrong_flows(capture: Path, truth: Found) -> int:
+def wrong_flows(capture: Path, truth: Found, scanner: str) -> int:
     """Rows of the full table of flows and look-ups that differ from the truth, both ways."""
-    from echoaudit.outcomes.traffic import read_capture
-
-    traffic = read_capture(capture)
+    traffic = read_capture(capture, scanner=scanner)
     mine = [
         (f.client_mac, f.client, f.client_port, f.server, f.server_port, f.protocol, f.packets_up,
          f.packets_down, f.bytes_up, f.bytes_down, f.payload_up, f.payload_down,
@@ -116,20 +123,20 @@ def wrong_flows(capture: Path, truth: Found) -> int:
     )
 
 
-def line(reader: str, found: Found, truth: Found, first: Found | None) -> str:
+def line(reader: str, found: Found, truth: Found, ours: list[Found]) -> str:
     """One line of the table."""
     cpu, wall, peak = found["cpu"], found["wall"], found["peak"] / MIB
     text = f"{reader:<10}{cpu:>9.2f}{wall:>9.2f}{peak:>9.0f}"
+    if found["packets"] < truth["packets"] and reader == "scapy":
+        cpu *= truth["packets"] / found["packets"]
+    times = "".join(f"{cpu / one['cpu']:>9.1f}x" for one in ours)
     if reader == "cat":
         return text
-    times = f"{cpu / first['cpu']:.1f}x" if first else ""
-    if found["packets"] < truth["packets"] and reader == "scapy":
-        whole = cpu * truth["packets"] / found["packets"]
-        times = f"{whole / first['cpu']:.0f}x" if first else ""
-        return f"{text}{times:>10}  on {found['packets']} packets; all: {whole:.0f} s CPU"
+    if reader == "scapy":
+        return f"{text}{times}  on {found['packets']} packets; all: {cpu:.0f} s CPU"
     missed, wrong = missed_and_wrong_names(found, expected(truth))
     counted = wrong_counts(found, expected(truth))
-    return f"{text}{times:>10}{counted:>9}{missed:>9}{wrong:>9}"
+    return f"{text}{times}{counted:>9}{missed:>9}{wrong:>9}"
 
 
 def against_tshark(mine: Found, tshark: Found) -> int:
@@ -143,7 +150,9 @@ def compare(capture: Path, truth: Found, wanted: list[str]) -> int:
     """Print the table; 1 when echoaudit is wrong somewhere."""
     print(f"{capture.stat().st_size / MIB:.0f} MiB, {truth['packets']} packets, "
           f"{len(truth['flows'])} flows, {len(truth['lookups'])} look-ups\n")  # fmt: skip
-    print(f"{'reader':<10}{'CPU s':>9}{'wall s':>9}{'MiB':>9}{'CPU':>10}{'counts':>9}"
+    ours = [reader for reader in OURS if reader in wanted and installed(reader)]
+    units = "".join(f"{reader + '=1':>10}" for reader in ours)
+    print(f"{'reader':<10}{'CPU s':>9}{'wall s':>9}{'MiB':>9}{units}{'counts':>9}"
           f"{'missed':>9}{'wrong':>9}")  # fmt: skip
     all_found: dict[str, Found] = {}
     for reader in wanted:
@@ -151,15 +160,20 @@ def compare(capture: Path, truth: Found, wanted: list[str]) -> int:
             print(f"{reader:<10} not installed")
             continue
         all_found[reader] = measure(reader, capture)
-        first = all_found.get("echoaudit")
-        print(line(reader, all_found[reader], truth, first), flush=True)
-    problems = wrong_flows(capture, truth)
-    print(f"\nechoaudit against the truth: {problems} rows of flows and look-ups differ")
-    if {"echoaudit", "tshark"} <= all_found.keys():
-        other = against_tshark(all_found["echoaudit"], all_found["tshark"])
-        print(f"echoaudit against tshark: {other} counts, names or answers differ")
+        measured = [all_found[one] for one in ours if one in all_found]
+        print(line(reader, all_found[reader], truth, measured), flush=True)
+    return int(sum(check(capture, truth, one, all_found) for one in ours) > 0)
+
+
+def check(capture: Path, truth: Found, scanner: str, all_found: dict[str, Found]) -> int:
+    """Print and count what one of echoaudit's scanners has otherwise than truth and tshark."""
+    problems = wrong_flows(capture, truth, scanner)
+    print(f"\n{scanner} against the truth: {problems} rows of flows and look-ups differ")
+    if "tshark" in all_found:
+        other = against_tshark(all_found[scanner], all_found["tshark"])
+        print(f"{scanner} against tshark: {other} counts, names or answers differ")
         problems += other
-    return int(problems > 0)
+    return problems
 
 
 def main() -> int:

@@ -42,7 +42,8 @@ system_packages() {
 
 python_packages() {
   local stamp=$VENV/.installed want
-  want=$(cat pyproject.toml configs/setup/constraints.txt | sha256sum; "$PYTHON" -V)
+  want=$(cat pyproject.toml configs/setup/constraints.txt src/echoaudit/outcomes/traffic/_quick.c |
+    sha256sum; "$PYTHON" -V)
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return
   echo "setup: installing Python packages" >&2
   [ -x $VENV/bin/python ] && [ "$($VENV/bin/python -V)" = "$("$PYTHON" -V)" ] ||

@@ -68,8 +68,8 @@ def pcapng(packets, order="<") -> bytes:
     return section(order) + interface(order=order) + b"".join(blocks)
 
 
-def read(data: bytes) -> Traffic:
-    return read_stream(io.BytesIO(data))
+def read(data: bytes, scanner="") -> Traffic:
+    return read_stream(io.BytesIO(data), scanner=scanner)
 
 
 # --- packets ----------------------------------------------------------------------------------

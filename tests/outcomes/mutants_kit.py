@@ -23,6 +23,7 @@ from captures_kit import (
 )
 
 from echoaudit.errors import BadInput
+from echoaudit.outcomes.traffic import Traffic, quick
 
 SLOW = 1.0
 """Seconds for a few kilobytes, beyond which the reader counts as hanging."""
@@ -40,6 +41,8 @@ class Result:
     """No capture any more, said in one line."""
     silent: int = 0
     """Packets missing from the flows without a note."""
+    different: int = 0
+    """Read otherwise by the scanner in C than by the one in Python."""
     slow: int = 0
     slowest: float = 0.0
 
@@ -98,7 +101,8 @@ def mutant(data: bytes, random_: random.Random) -> bytes:
 
 
 def trial(count: int, seed: int) -> Result:
-    """Read so many mutants."""
+    """Read so many mutants with every scanner that is there."""
+    scanners = ["c", "python"] if quick.available() else ["python"]
     random_ = random.Random(seed)
     originals = seeds()
     result = Result(count)
@@ -106,20 +110,21 @@ def trial(count: int, seed: int) -> Result:
         data = mutant(originals[number % len(originals)], random_)
         begin = time.perf_counter()
         try:
-            result.silent += _silent(data)
+            traffic = read(data, scanners[0])
+            result.silent += _silent(traffic)
+            result.different += any(read(data, other) != traffic for other in scanners[1:])
         except BadInput:
             result.refused += 1
         except Exception:  # noqa: BLE001 -- whatever comes is what is counted
             result.failed += 1
             result.failure = result.failure or traceback.format_exc()
         took = time.perf_counter() - begin
-        result.slow += took > SLOW
+        result.slow += took > SLOW * len(scanners)
         result.slowest = max(result.slowest, took)
     return result
 
 
-def _silent(data: bytes) -> bool:
-    traffic = read(data)
+def _silent(traffic: Traffic) -> bool:
     counted = sum(flow.packets_up + flow.packets_down for flow in traffic.flows)
     missing = traffic.packets - counted - sum(traffic.notes.other.values())
     return missing < 0 or (missing > 0 and not traffic.notes.unread)

@@ -16,7 +16,7 @@ MUTANTS = 3000
 def test_mutated_captures():
     result = trial(MUTANTS, seed=20261123)
     assert not result.failure
-    assert (result.silent, result.slow) == (0, 0)
+    assert (result.silent, result.different, result.slow) == (0, 0, 0)
     assert 0 < result.refused < MUTANTS / 4
 
 

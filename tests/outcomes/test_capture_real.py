@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from echoaudit.outcomes.traffic import read_capture
+from echoaudit.outcomes.traffic import quick, read_capture
 
 DATA = Path(os.environ.get("ECHOAUDIT_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 CAPTURES = sorted((DATA / "echo-pcaps").glob("*.pcap*"))
@@ -77,3 +77,8 @@ def test_what_no_witness_names_stays_unnamed(capture):
     # The connection to the voice service is older than each capture: nothing in it tells a name.
     flows = [flow for flow in read_capture(capture).flows if flow.state == "midstream"]
     assert all(not flow.sni for flow in flows)
+
+
+@pytest.mark.skipif(not quick.available(), reason="the scanner in C was not built")
+def test_both_scanners_read_the_same(capture):
+    assert read_capture(capture, scanner="c") == read_capture(capture, scanner="python")

@@ -11,31 +11,34 @@ from typing import BinaryIO
 from echoaudit.outcomes.traffic.containers import records
 from echoaudit.outcomes.traffic.flows import Flow, Lookup, Traffic
 from echoaudit.outcomes.traffic.notes import Notes
+from echoaudit.outcomes.traffic.quick import available
 from echoaudit.outcomes.traffic.scan import Scanner
 
 __all__ = ["Flow", "Lookup", "Notes", "Traffic", "read_capture", "read_stream"]
 
 
-def read_capture(path: Path, device: str = "") -> Traffic:
+def read_capture(path: Path, device: str = "", scanner: str = "") -> Traffic:
     """Flows and names of a pcap or pcapng file (plain, gzip or zstd).
 
     ``device`` is the MAC of the device that is studied, if known. What cannot be used is counted
-    in ``notes``; a file that is no capture raises ``BadInput``.
+    in ``notes``; a file that is no capture raises ``BadInput``. ``scanner`` forces ``c`` or
+    ``python``; if it is not given, C is used where it was built. Both give the same.
     """
-    notes = Notes()
-    scanner = Scanner(notes, bytes.fromhex(device.replace(":", "")))
-    with path.open("rb", buffering=0) as file, _uncollected():
-        scanner.feed(records(file, notes, str(path)))
-        return scanner.finish()
+    with path.open("rb", buffering=0) as file:
+        return _read(file, str(path), bytes.fromhex(device.replace(":", "")), scanner)
 
 
-def read_stream(source: BinaryIO, name: str = "capture") -> Traffic:
+def read_stream(source: BinaryIO, name: str = "capture", scanner: str = "") -> Traffic:
     """As ``read_capture``, from an open binary stream such as standard input."""
+    return _read(source, name, b"", scanner)
+
+
+def _read(source: BinaryIO, name: str, device: bytes, scanner: str) -> Traffic:
     notes = Notes()
-    scanner = Scanner(notes)
+    scan = Scanner(notes, device, compiled=available(scanner))
     with _uncollected():
-        scanner.feed(records(source, notes, name))
-        return scanner.finish()
+        scan.feed(records(source, notes, name, scan.quick))
+        return scan.finish()
 
 
 @contextmanager

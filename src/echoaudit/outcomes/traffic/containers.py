@@ -16,15 +16,18 @@ from typing import IO, BinaryIO, NamedTuple, Protocol, cast
 
 from echoaudit.errors import BadInput
 from echoaudit.outcomes.traffic.notes import Notes
+from echoaudit.outcomes.traffic.quick import Quick
 
 Record = tuple[bytes, int, int, int, float, int]
 """Buffer, offset of the packet in it, captured bytes, original bytes, seconds since 1970, link."""
 
+ETHERNET = 1
 CHUNK = 1 << 16
 LARGEST_PACKET = 1 << 18
 """Bytes; the limit that libpcap and Wireshark put on one packet."""
 LARGEST_BLOCK = LARGEST_PACKET + (1 << 16)
 MOST_INTERFACES = 1 << 12
+_clock = Struct("=Qd").pack
 
 _PCAP = {
     b"\xa1\xb2\xc3\xd4": (">", 1e6, 16),
@@ -68,8 +71,10 @@ class Interface(NamedTuple):
     offset: int
 
 
-def records(source: BinaryIO, notes: Notes, name: str = "capture") -> Iterator[Record]:
-    """The packets of an open capture, in file order.
+def records(
+    source: BinaryIO, notes: Notes, name: str = "capture", quick: Quick | None = None
+) -> Iterator[Record]:
+    """The packets of an open capture, in file order, without those that ``quick`` takes.
 
     The buffer of a record is valid for as long as the caller keeps it. Raises ``BadInput`` when
     the beginning is no capture; damage further on ends the stream and is counted in ``notes``.
@@ -80,9 +85,9 @@ def records(source: BinaryIO, notes: Notes, name: str = "capture") -> Iterator[R
         notes.unread["empty file"] += 1
         return iter(())
     if magic == _PCAPNG:
-        return _pcapng(window, notes)
+        return _pcapng(window, notes, quick)
     if magic in _PCAP:
-        return _pcap(window, notes, *_PCAP[magic])
+        return _pcap(window, notes, quick, *_PCAP[magic])
     raise BadInput(f"not a pcap or pcapng file{_looks_like(magic)}", file=name)
 
 
@@ -188,7 +193,12 @@ def _looks_like(magic: bytes) -> str:
 
 
 def _pcap(
-    window: Window, notes: Notes, order: str, per_second: float, header: int
+    window: Window,
+    notes: Notes,
+    quick: Quick | None,
+    order: str,
+    per_second: float,
+    header: int,
 ) -> Iterator[Record]:
     if not window.need(24):
         notes.leftover += window.rest()
@@ -196,9 +206,12 @@ def _pcap(
     # The upper bits of the link field tell of a frame check sequence, which IP lengths leave out.
     link = Struct(order + "I").unpack_from(window.buffer, window.at + 20)[0] & 0xFFFF
     window.at += 24
+    quick = quick if link == ETHERNET else None
     unpack = Struct(order + "IIII").unpack_from
     buffer, at, end = window.buffer, window.at, len(window.buffer)
     while True:
+        if quick is not None:
+            at = quick.pcap(buffer, at, order == ">", header, per_second)
         if at + header > end:
             window.at = at
             if not window.need(header):
@@ -238,14 +251,19 @@ class _Section:
     interfaces: dict[int, Interface] = field(default_factory=dict)
     last: float = 0
     """Time of the packet before, which a packet without time takes."""
+    clocks: bytearray = field(default_factory=bytearray)
+    """Ticks per second and offset of each interface, as ``Quick`` takes them."""
 
 
-def _pcapng(window: Window, notes: Notes) -> Iterator[Record]:
+def _pcapng(window: Window, notes: Notes, quick: Quick | None) -> Iterator[Record]:
     section = _Section(notes)
     unpack = Struct("<IIIIIII").unpack_from
     interfaces = section.interfaces
     buffer, at, end = window.buffer, window.at, len(window.buffer)
     while True:
+        if quick is not None:
+            big, clocks = section.order == ">", section.clocks
+            at, section.last = quick.pcapng(buffer, at, big, clocks, section.last)
         if at + 28 > end:
             window.at = at
             if not window.need(28) and not window.need(12):
@@ -309,7 +327,7 @@ def _begin(window: Window, section: _Section) -> bool:
     if magic not in orders:
         section.notes.unread["section without byte order: the rest of the file is unread"] += 1
         return False
-    section.order, section.interfaces = orders[magic], {}
+    section.order, section.interfaces, section.clocks = orders[magic], {}, bytearray()
     return True
 
 
@@ -363,6 +381,8 @@ def _add_interface(buffer: bytes, start: int, stop: int, section: _Section) -> N
         elif code == 14 and len(value) == 8:
             offset = Struct(section.order + "q").unpack(value)[0]
     section.interfaces[len(section.interfaces)] = Interface(link, snaplen, per_second, offset)
+    quick = link == ETHERNET and per_second < 1 << 64
+    section.clocks += _clock(per_second if quick else 0, offset)
 
 
 def _resolution(code: int) -> int:

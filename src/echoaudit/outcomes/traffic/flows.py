@@ -9,6 +9,7 @@ from typing import Literal
 
 from echoaudit.outcomes.traffic.notes import Notes
 from echoaudit.outcomes.traffic.quic import Keys
+from echoaudit.outcomes.traffic.quick import Counters
 
 State = Literal["established", "closed", "reset", "refused", "unanswered", "midstream", "one-way"]
 """established: the handshake or an answer was seen. closed, reset: and its end. refused: a reset
@@ -20,12 +21,11 @@ WORD = 0xFFFFFFFF
 _DNS_PORT = (53).to_bytes(2, "big")
 
 
-class Half:
+class Half(Counters):
     """One direction of a flow; the scanner updates it for every packet."""
 
     __slots__ = (
-        "base", "expected", "first", "flow", "gaps", "isn", "key", "last", "mac", "next", "octets",
-        "packets", "payload", "peer", "segments", "want",
+        "base", "expected", "first", "flow", "gaps", "isn", "key", "mac", "peer", "segments",
     )  # fmt: skip
 
     def __init__(self, key: bytes, flow: LiveFlow, want: int) -> None:
@@ -43,6 +43,7 @@ class Half:
         """Sequence number of the next new byte; -1 until a packet was seen."""
         self.next = -1
         """The same while bytes come in order and need no look; ``settle`` brings it home."""
+        self.ended = False
         self.isn = -1
         self.base = -1
         """Where the next DNS message of a TCP stream begins; -1 when that is not known."""
@@ -107,8 +108,8 @@ class LiveFlow:
     """Both directions of a flow and what was read from them, while the capture is scanned."""
 
     __slots__ = (
-        "a", "alpn", "b", "client", "dns", "ech", "ended", "host", "ja4", "protocol", "quic",
-        "quic_version", "refused", "reset", "server_alpn", "server_tls", "sni", "syn_ack",
+        "a", "alpn", "b", "client", "dns", "ech", "host", "ja4", "protocol", "quic", "quic_version",
+        "refused", "reset", "server_alpn", "server_tls", "sni", "syn_ack",
     )  # fmt: skip
 
     def __init__(self, protocol: int, key: bytes, want: int) -> None:
@@ -121,12 +122,17 @@ class LiveFlow:
         self.dns = _DNS_PORT in (ports[:2], ports[2:])
         self.client: Half | None = None
         """The side that opened the flow, once something tells."""
-        self.syn_ack = self.refused = self.reset = self.ended = self.ech = False
+        self.syn_ack = self.refused = self.reset = self.ech = False
         self.sni: str | None = None
         self.host: str | None = None
         self.alpn: tuple[str, ...] = ()
         self.server_alpn = self.server_tls = self.ja4 = self.quic_version = ""
         self.quic: QuicHello | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether a side said that it will send no more (FIN)."""
+        return self.a.ended or self.b.ended
 
 
 class QuicHello:

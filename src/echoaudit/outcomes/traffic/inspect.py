@@ -169,6 +169,11 @@ class Names:
         """Look into a TCP payload, together with those before and after it."""
         if not data:
             return
+        # Most hellos and requests come whole, in the first segment.
+        first = half.segments is None and half.isn + 1 == sequence and not half.flow.dns
+        if first and self._read(half, data) is not None:
+            half.want = 0
+            return
         waiting = half.segments = half.segments if half.segments is not None else {}
         kept = waiting.get(sequence, b"")
         if len(data) > len(kept):
@@ -203,15 +208,18 @@ class Names:
             stream = contiguous(half.segments or {}, base)
             if not stream:
                 continue
-            done = self._tls(half, stream)
-            if done is False:
-                done = self._http(half, stream)
+            done = self._read(half, stream)
             if done:
                 self._forget(half)
                 return
             begun = begun or done is None
         if not begun and half.isn >= 0 and half.isn + 1 & WORD in (half.segments or {}):
             self._forget(half)
+
+    def _read(self, half: Half, stream: bytes) -> bool | None:
+        """Take a hello or a request. True: read. False: it is neither. ``None``: more is needed."""
+        done = self._tls(half, stream)
+        return self._http(half, stream) if done is False else done
 
     def _tls(self, half: Half, stream: bytes) -> bool | None:
         """True: read. False: no TLS. ``None``: more is needed."""

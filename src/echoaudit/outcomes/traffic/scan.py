@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from struct import Struct
 
 from echoaudit.outcomes.traffic import headers, inspect
-from echoaudit.outcomes.traffic.containers import Record
+from echoaudit.outcomes.traffic.containers import ETHERNET, Record
 from echoaudit.outcomes.traffic.flows import (
     ACK,
     FIN,
@@ -28,8 +28,8 @@ from echoaudit.outcomes.traffic.fragments import Fragments
 from echoaudit.outcomes.traffic.headers import TCP, UDP
 from echoaudit.outcomes.traffic.hidden import hides
 from echoaudit.outcomes.traffic.notes import Notes
+from echoaudit.outcomes.traffic.quick import Quick
 
-_ETHERNET = 1
 _TCP_LOOKS = 24
 """Packets with payload that may pass before the beginning of a stream must have been seen."""
 _UDP_LOOKS = 16
@@ -44,24 +44,29 @@ _PLAIN_IPV6 = 0x86DD6
 _WHOLE = 0x3FFF00FF
 """Bits of a fragment's place, which are 0 for a whole packet, and of the protocol."""
 _HEADS = [
-    flags >> 12 << 2 if not flags & 7 and flags >= 0x5000 else 1 << 20 for flags in range(1 << 16)
+    flags >> 12 << 2 if not flags & (SYN | RST) and flags >= 0x5000 else 1 << 20
+    for flags in range(1 << 16)
 ]
-"""Header length by TCP's offset and flags; beyond any packet for SYN, FIN, RST and nonsense."""
+"""Header length by TCP's offset and flags; beyond any packet for SYN, RST and nonsense."""
 _Frame = tuple[int, int, float, bytes, bytes]
 """What a segment came in: packets (several if it was cut), bytes, time, both MACs."""
 _ports = Struct("!4sI4xH").unpack_from
 
 
 class Scanner:
-    """Takes packet records, keeps flows; ``finish`` gives the result."""
+    """Takes packet records, keeps flows; ``finish`` gives the result.
 
-    def __init__(self, notes: Notes, device: bytes = b"") -> None:
+    With ``compiled`` the records come through ``quick``, which takes most packets before.
+    """
+
+    def __init__(self, notes: Notes, device: bytes = b"", *, compiled: bool = False) -> None:
         self.notes = notes
         self._device = device
         """MAC of the device whose flows are of interest: where nothing else tells, the client."""
         self.names = inspect.Names(notes)
         self._tcp: dict[bytes, Half] = {}
         self._udp: dict[bytes, Half] = {}
+        self.quick = Quick(self._tcp, self._udp) if compiled else None
         self._flows: list[LiveFlow] = []
         self._fragments = Fragments(notes)
         self._packets = 0
@@ -77,7 +82,7 @@ class Scanner:
             buffer, at, captured, original, time, link = record
             packets += 1
             octets += original
-            if link == _ETHERNET and captured >= 54:
+            if link == ETHERNET and captured >= 54:
                 kind, length, rest, key, sequence, flags = _quick4(buffer, at)
                 if kind >> 8 == _PLAIN_IPV4:
                     protocol = rest & _WHOLE
@@ -97,6 +102,8 @@ class Scanner:
                             half.last = time
                             if carried:
                                 half.next = sequence + carried
+                            if flags & FIN:
+                                half.ended = True
                             continue
                 elif protocol == UDP:
                     half = udp(key)
@@ -106,9 +113,8 @@ class Scanner:
                         half.last = time
                         half.payload += length - 8
                         continue
-                if length >= 20 and protocol in (TCP, UDP):
-                    plain(protocol, key, length, record)
-                    continue
+                plain(protocol, key, length, record)
+                continue
             other(record)
         self._packets += packets
         self._octets += octets
@@ -116,6 +122,9 @@ class Scanner:
     def finish(self) -> Traffic:
         """All flows, in order of their first packet, and all names."""
         self._fragments.finish()
+        if self.quick is not None:
+            self._packets += self.quick.packets
+            self._octets += self.quick.octets
         for table in (self._tcp, self._udp):
             for half in table.values():
                 self._end(half)
@@ -136,10 +145,14 @@ class Scanner:
 
     def _end(self, half: Half) -> None:
         half.settle()
-        self.names.unfinished(half)
+        if half.want:
+            self.names.unfinished(half)
 
     def _plain(self, protocol: int, key: bytes, length: int, record: Record) -> None:
         """A packet with plain headers that must be looked into: ``length`` bytes behind IP's."""
+        if length < 20 or protocol not in (TCP, UDP):
+            self._other(record)
+            return
         buffer, at, captured, original, time, _ = record
         begin = at + (34 if len(key) == 12 else 54)
         data = buffer[begin : min(at + captured, begin + length)]
@@ -258,7 +271,7 @@ def _control(half: Half, sequence: int, flags: int) -> None:
         flow.refused = flow.refused or (half.peer.isn >= 0 and not flow.syn_ack)
         flow.reset = True
     if flags & FIN:
-        flow.ended = True
+        half.ended = True
 
 
 def _flow(live: LiveFlow, device: bytes) -> Flow:
