@@ -1,5 +1,8 @@
 """Who was contacted in which session, and what says so."""
 
+import json
+
+import pytest
 from captures_kit import (
     ECHO_MAC,
     GATEWAY,
@@ -14,6 +17,7 @@ from captures_kit import (
 )
 from recordings_kit import SKILL, Staged, event, record
 
+from echoaudit.errors import BadInput
 from echoaudit.outcomes import captures, endpoints
 
 OTHER = "198.18.1.6"
@@ -67,7 +71,7 @@ def test_hosts_on_one_address_are_told_apart_by_sni(tmp_path):
         ["a.example", "sni"],
         ["b.example", "sni"],
     ]
-    assert only(table, host="a.example").other_names == "b.example"
+    assert only(table, host="a.example").other_names == "dns:b.example"
 
 
 def test_without_sni_dns_names_the_flow_and_without_dns_nothing_does(tmp_path):
@@ -96,7 +100,7 @@ def test_an_address_used_again_belongs_to_its_latest_name(tmp_path):
     packets += lookup("new.example", time=START + 5, number=8) + nameless(START + 6, 40001)
     table = rows(tmp_path, Staged("fashion-1/sessions/01-x", packets=packets))
     assert only(table, host="old.example").flows == 1
-    assert only(table, host="new.example").other_names == "old.example"
+    assert only(table, host="new.example").other_names == "dns:old.example"
 
 
 def test_another_device_s_look_up_names_nothing(tmp_path):
@@ -217,3 +221,61 @@ def test_a_recording_without_sessions(tmp_path):
     recording = record(tmp_path / "r")
     assert endpoints.derive(recording).equals(endpoints.TABLE.empty())
     assert captures.derive(recording).equals(captures.TABLE.empty())
+
+
+# --- probes -----------------------------------------------------------------------------------
+
+
+def probe(question, *names, address=SERVER, port=443):
+    return {"time": START, "question": question, "address": address, "port": port, "sni": None,
+            "names": list(names), "issuer": None, "failure": None}  # fmt: skip
+
+
+def probed(folder, *lines, packets=None, names=()):
+    up, down = handshake(None, "1.3")
+    talk = Talk(start=START + 5).open().send(True, up).send(False, down)
+    step = Staged("fashion-1/sessions/01-x", packets=packets or talk.packets, names=names)
+    step.files["probes.jsonl"] = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    row = only(rows(folder, step), contacted=True)
+    return row.host, row.witness, row.other_names
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["api.shop.com"], ("api.shop.com", "probe", "")),
+        (["*.shop.com"], ("shop.com", "probe", "")),
+        (["www.shop.com", "api.shop.com"], ("shop.com", "probe", "")),
+        (["shop.co.uk", "*.shop.co.uk"], ("shop.co.uk", "probe", "")),
+        (["a.shop.com", "b.store.net"], ("", "none", "probe:shop.com probe:store.net")),
+        (["localhost"], ("", "none", "")),
+        (["*.co.uk", "192.0.2.1", "", "-"], ("", "none", "")),
+        ([], ("", "none", "")),
+    ],
+)
+def test_a_certificate_names_a_domain_at_most_unless_it_has_one_name(tmp_path, names, expected):
+    assert probed(tmp_path, probe("certificate", *names)) == expected
+
+
+def test_reverse_dns_is_the_weakest_witness(tmp_path):
+    pointer = probe("ptr", "server-1.host.net", port=53)
+    assert probed(tmp_path / "a", pointer)[:2] == ("server-1.host.net", "reverse-dns")
+    both = probed(tmp_path / "b", probe("certificate", "api.shop.com"), pointer)
+    assert both == ("api.shop.com", "probe", "reverse-dns:server-1.host.net")
+    answer = [
+        event(START + 4, "query", "a.shop.com"),
+        event(START + 4, "reply", "a.shop.com", SERVER),
+    ]
+    told = probed(tmp_path / "c", probe("certificate", "*.shop.com"), pointer, names=answer)
+    assert told == ("a.shop.com", "dns", "reverse-dns:server-1.host.net")
+
+
+def test_a_certificate_is_that_of_its_port_and_failures_name_nothing(tmp_path):
+    assert probed(tmp_path / "a", probe("certificate", "a.shop.com", port=8443))[1] == "none"
+    failed = probe("certificate") | {"failure": "timeout"}
+    assert probed(tmp_path / "b", failed)[1] == "none"
+
+
+def test_what_is_no_probe_is_refused(tmp_path):
+    with pytest.raises(BadInput, match=r"probes.jsonl: not a probe"):
+        probed(tmp_path, {"question": "certificate"})

@@ -44,9 +44,13 @@ _WHOSE = (
         "witness",
         "string",
         "What names the host: `sni`, `quic`, `http`, `proxy`, `dns`, `earlier-sni`, "
-        "`earlier-dns`, `none`.",
+        "`earlier-dns`, `probe`, `reverse-dns`, `none`.",
     ),
-    Column("other_names", "string", "Names by other witnesses that fit the same addresses."),
+    Column(
+        "other_names",
+        "string",
+        "Other names that fit, each with the strongest witness for it: `dns:cdn.example`.",
+    ),
     Column("aliases", "string", "Canonical names that DNS led to (CNAME)."),
 )
 _WHAT = (

@@ -3,8 +3,9 @@
 Witnesses from the strongest: the connection's own ClientHello (``sni``, ``quic``) or request
 (``http``, or ``proxy`` when it was decrypted), DNS answers to the same device in this session
 (``dns``), the same connection named in an earlier session of the account (``earlier-sni``),
-earlier DNS answers (``earlier-dns``), ``none``. A DNS answer names a flow only when it came before
-the flow, and always by the name that was asked for, not by the canonical name it led to.
+earlier DNS answers (``earlier-dns``), the server's certificate when the gateway asked for it
+(``probe``), reverse DNS (``reverse-dns``), ``none``. A DNS answer names a flow only when it came
+before the flow, and always by the name that was asked for, not by the canonical name it led to.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from echoaudit.errors import BadInput
+from echoaudit.outcomes.probes import Probes
 from echoaudit.outcomes.traffic.flows import Flow, Lookup, is_null
 from echoaudit.outcomes.traffic.tls import host as clean_host
 
@@ -44,6 +46,7 @@ class Named(NamedTuple):
     host: str
     witness: str
     others: tuple[str, ...]
+    """Each with its strongest witness: ``dns:cdn.example``."""
 
 
 Connection = tuple[str, int, str, int, str]
@@ -99,37 +102,55 @@ def connection(flow: Flow) -> Connection:
 
 
 def name_flow(
-    flow: Flow, here: Book, memory: Memory, decrypted: Mapping[Connection, Sequence[str]]
+    flow: Flow,
+    here: Book,
+    memory: Memory,
+    decrypted: Mapping[Connection, Sequence[str]],
+    probed: Probes,
 ) -> Named:
     """The host behind a flow by the strongest witness.
 
     ``decrypted`` has the hosts that the requests of decrypted connections named.
     """
-    resolved = here.names(flow.server, flow.first)
-    earlier = memory.book.names(flow.server, flow.first)
     requested = decrypted.get(connection(flow), ())
-    candidates = _candidates(flow, resolved, earlier, memory, requested)
-    host, witness = next(candidates, ("", "none"))
-    others = [*(name for name, _ in candidates), *requested, *resolved, *earlier]
-    different = dict.fromkeys(name for name in others if name != host)
-    return Named(host, witness, tuple(different)[:_NAMES_KEPT])
+    names: dict[str, str] = {}
+    for name, witness in _candidates(flow, here, memory, requested):
+        names.setdefault(name, witness)
+    weak = list(probed.candidates(flow.server, flow.server_port))
+    for found, by in weak:
+        if len(found) == 1 and not names:
+            names[found[0]] = by
+    host = next(iter(names), "")
+    for found, by in weak:
+        for name in found:
+            if not _covers(name, host):
+                names.setdefault(name, by)
+    named_by = names.pop(host, "none")
+    others = [f"{witness}:{name}" for name, witness in names.items()]
+    return Named(host, named_by, tuple(others[:_NAMES_KEPT]))
+
+
+def _covers(domain: str, host: str) -> bool:
+    """Whether a domain is a host's own: then it says nothing else."""
+    return host == domain or host.endswith(f".{domain}")
 
 
 def _candidates(
-    flow: Flow, resolved: list[str], earlier: list[str], memory: Memory, requested: Sequence[str]
+    flow: Flow, here: Book, memory: Memory, requested: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
+    """All names of a flow with their witnesses, the strongest first."""
     if flow.sni:
         yield flow.sni, "quic" if flow.quic else "sni"
     if flow.http_host and not _is_address(flow.http_host):
         yield flow.http_host, "http"
-    if requested:
-        yield requested[0], "proxy"
+    for name in requested:
+        yield name, "proxy"
     if not flow.opened and (known := memory.hosts.get(connection(flow))):
         yield known, "earlier-sni"
-    if resolved:
-        yield resolved[0], "dns"
-    if earlier:
-        yield earlier[0], "earlier-dns"
+    for name in here.names(flow.server, flow.first):
+        yield name, "dns"
+    for name in memory.book.names(flow.server, flow.first):
+        yield name, "earlier-dns"
 
 
 def _is_address(text: str) -> bool:

@@ -23,6 +23,7 @@ from echoaudit.outcomes.naming import (
     answers_of_log,
     name_flow,
 )
+from echoaudit.outcomes.probes import probes
 from echoaudit.outcomes.traffic import Flow, Lookup, Traffic, read_capture
 
 if TYPE_CHECKING:
@@ -80,9 +81,9 @@ def _session(step: StepEvidence, memory: Memory) -> Session:
     answers = [*answers_of(looked), *(answer for answer in logged if answer.time >= begin)]
     here = Book()
     here.add(answers)
-    decrypted = _requested(step)
+    decrypted, probed = _requested(step), probes(step)
     beyond = [flow for flow in own if not is_local(flow)]
-    named = [(flow, name_flow(flow, here, memory, decrypted)) for flow in beyond]
+    named = [(flow, name_flow(flow, here, memory, decrypted, probed)) for flow in beyond]
     memory.keep(named, answers)
     return Session(
         step,

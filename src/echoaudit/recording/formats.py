@@ -15,6 +15,11 @@ from echoaudit.recording.jsonfile import MIB, open_regular, read_json, read_json
 
 _JSON_LIMIT = 512 * MIB
 _BLOCK_LIMIT = 64 * MIB
+PROBE_FAILURES = (
+    "refused", "timeout", "unreachable", "closed", "no-handshake", "bad-certificate",
+    "no-name", "server-failure", "bad-answer", "not-asked",
+)  # fmt: skip
+"""Why a server that was asked for its name gave none."""
 _KEY_LINE = re.compile(rb"(#[^\n]*|[A-Z0-9_]{1,64} [0-9A-Fa-f]{2,128} [0-9A-Fa-f]{2,512})?\r?\n?")
 
 
@@ -59,6 +64,18 @@ def _is_base64(body: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def _probes(path: Path) -> None:
+    """Lines of ``probes.jsonl``: questions to servers, with names or a known reason for none."""
+    for number, line in enumerate(read_jsonl(path), start=1):
+        if not isinstance(line, dict) or line.get("question") not in ("certificate", "ptr"):
+            raise BadInput("not a probe: no question", file=path, line=number)
+        names = line.get("names")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise BadInput("names of a probe are no list of texts", file=path, line=number)
+        if line.get("failure") not in (None, *PROBE_FAILURES):
+            raise BadInput("a probe with an unknown failure", file=path, line=number)
 
 
 def _har(path: Path) -> None:
@@ -179,5 +196,9 @@ _CHECKERS: dict[str, Callable[[Path], None]] = {
     ".mitm": _mitm,
 }
 
-_NAMED: dict[str, Callable[[Path], None]] = {"keys.log": _key_log, "proxy.jsonl": _exchanges}
+_NAMED: dict[str, Callable[[Path], None]] = {
+    "keys.log": _key_log,
+    "proxy.jsonl": _exchanges,
+    "probes.jsonl": _probes,
+}
 """Files whose format their ending does not tell."""

@@ -301,6 +301,9 @@ class GatewaySettings(Strict):
     """UDP to port 443; when dropped, devices fall back to TLS."""
     dot: Literal["drop", "forward"] = "drop"
     """DNS over TLS (port 853), which hides names."""
+    probe: bool = False
+    """Ask servers that stay nameless: a TLS handshake from the gateway after each session, and
+    reverse DNS. Servers see the gateway's address; nothing else is said to them."""
 
 
 class BrowserSettings(Strict):

@@ -72,7 +72,7 @@ def neighbours(answers: Iterable[Packet], network: IPv4Network) -> list[Neighbou
     A device is known by the Ethernet address it sends from: captures and rules go by that one, and
     an access point may have put its own in place of the speaker's, which is then worth seeing.
     """
-    with _scapy_apart():
+    with scapy_apart():
         from scapy.config import conf
         from scapy.layers.l2 import ARP, Ether
     found: set[Neighbour] = set()
@@ -145,7 +145,7 @@ def _within(address: object, network: IPv4Network) -> bool:
 
 
 def _answers(lan: str, network: IPv4Network, timeout: float) -> list[Packet]:
-    with _scapy_apart():
+    with scapy_apart():
         from scapy.arch import get_if_hwaddr
         from scapy.data import ETH_P_ARP
         from scapy.layers.l2 import ARP, Ether
@@ -170,7 +170,7 @@ def _answers(lan: str, network: IPv4Network, timeout: float) -> list[Packet]:
 
 
 @contextmanager
-def _scapy_apart() -> Iterator[None]:
+def scapy_apart() -> Iterator[None]:
     """Import scapy without a word from it and without a file in the user's home.
 
     It would read and write pickled tables in the cache folder, and make that and others.

@@ -16,6 +16,7 @@ from echoaudit.instruments.gateway.blocklist import read_blocklists
 from echoaudit.instruments.gateway.child import Child, need_program
 from echoaudit.instruments.gateway.lan import Client, Lan, lan_of
 from echoaudit.instruments.gateway.names import NameLog, Parser
+from echoaudit.instruments.gateway.probes import Prober
 from echoaudit.instruments.gateway.proxy import Proxy, free_port
 from echoaudit.instruments.gateway.session import Session
 from echoaudit.study.models import GatewaySettings
@@ -70,6 +71,11 @@ class Gateway:
         self._leases = state / "leases"
         accounts = {client.ip: client.account for client in self._lan.clients}
         self._names = NameLog(state / "names", accounts, Parser(self._blocked))
+        self._prober = (
+            Prober(settings.dns[0], self._lan.address.network)
+            if settings.probe and settings.dns
+            else None
+        )
         self._children: list[Child] = []
         self._proxy: Proxy | None = None
         self._port = 0
@@ -245,7 +251,8 @@ class Gateway:
         Args:
             account: whose device.
             folder: an existing folder; gets traffic.pcapng, capture.json, names.jsonl and, for a
-                trusting device, proxy.mitm, proxy.jsonl and keys.log.
+                trusting device, proxy.mitm, proxy.jsonl and keys.log; with ``gateway.probe``,
+                probes.jsonl.
 
         Raises:
             Unavailable: a program of the gateway ended, before or during the session.
@@ -261,6 +268,8 @@ class Gateway:
             session.packets.child.require_alive()
         finally:
             session.finish()
+        if self._prober is not None:
+            self._prober.write(client, folder)
 
     def require_whole(self) -> None:
         """Raise ``Unavailable`` when speakers can no longer reach the internet through it.
