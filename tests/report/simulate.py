@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from echoaudit.findings.attribution import attribution_table
 from echoaudit.findings.excluded import excluded_table
 from echoaudit.findings.imc2023 import imc2023_table
+from echoaudit.findings.shares import reach_table, shares_table
 from echoaudit.findings.steps import DELIVERY, STEPS, delivery_table
 
 SKILLS = {"Outfit Check": "B01", "Style Quiz": "B02", "Sneaker Drop": "B03", "Runway Radio": "B04"}
@@ -116,19 +118,22 @@ def utterances(personas, treated, answered):
 def endpoints(rng, personas, treated):
     rows = []
     for account, persona in people(personas):
-        sessions = [("idle", "")]
-        sessions += [("session", i) for i in SKILLS.values()] if persona in treated else []
-        for kind, skill in sessions:
+        sessions = [("idle", "", "00-idle")]
+        if persona in treated:
+            sessions += [("session", i, i) for i in SKILLS.values()]
+        for kind, skill, name in sessions:
             chosen = HOSTS[:2] if kind == "idle" else HOSTS
             for host, domain, organisation, party, role, source, witness in chosen:
                 if kind == "session" and party not in ("platform",) and rng.random() < 0.5:
                     continue
                 rows.append(
                     {
-                        "session": f"{account}/sessions/{skill or '00-idle'}",
+                        "session": f"{account}/sessions/{name}",
                         "account": account, "persona": persona, "kind": kind, "skill": skill,
                         "host": host, "addresses": "198.51.100.7", "domain": domain,
-                        "organisation": organisation, "hosted_by": "", "contacted": True,
+                        "organisation": organisation, "parent": organisation, "hosted_by": "",
+                        "contacted": True,
+                        "other_names": "dns:d112.edge.example" if host.startswith("d111") else "",
                         "state": "contacted", "party": party, "role": role, "role_source": source,
                         "witness": witness,
                         "flows": 1, "packets": 40, "bytes_up": int(rng.integers(800, 90_000)),
@@ -161,6 +166,7 @@ def captures(steps):
     return pd.DataFrame(
         {
             "session": sessions["step"], "account": sessions["account"], "status": "complete",
+            "kind": sessions["kind"],
             "problem": "", "packets": 900, "dropped": 0, "flows": 10, "flows_named": 9,
             "flow_bytes": 1_000_000, "named_bytes": 930_000, "persona": sessions["persona"],
             "first": sessions["started"], "last": sessions["ended"],
@@ -241,7 +247,7 @@ def steps(personas, treated, before=2, after=3):
                     )  # fmt: skip
         sessions = [("00-idle", "idle", None)]
         if persona in treated:
-            sessions += [(s.lower().replace(" ", "-"), "session", i) for s, i in SKILLS.items()]
+            sessions += [(i, "session", i) for i in SKILLS.values()]
         for name, kind, skill in sessions:
             rows.append(
                 {**blank, "step": f"{account}/sessions/{name}", "kind": kind, "account": account,
@@ -276,6 +282,10 @@ def simulate(claims, *, personas=None, lifts=None, answered=True, confounded=0, 
     said.loc[mixed, "answerer"] = list(SKILLS.values())[-1]
     said.loc[mixed, "confounded"] = True
     tables["excluded"] = excluded_table({"exclude": list(exclude)}, said)
+    rest = [tables[name] for name in ("captures", "steps", "excluded")]
+    tables["attribution"] = attribution_table(tables["endpoints"], *rest)
+    tables["shares"] = shares_table(tables["attribution"])
+    tables["reach"] = reach_table(tables["attribution"], *rest)
     tables["parties"] = parties(tables["syncs"])
     tables["imc2023"] = imc2023_table(claims, tables["bids"])
     tables["delivery"] = delivery_table(tables["steps"], tables["utterances"])

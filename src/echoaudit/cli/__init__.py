@@ -21,6 +21,7 @@ COMMANDS = {
     "import": "Bring others' evidence into a recording: pcap, Pi-hole, mitmproxy, HAR.",
     "replay": "Compute findings and report again from a recording.",
     "report": "Write the report of a recording.",
+    "table": "Print a table of findings: endpoints, shares, bids and others.",
     "lists": "Install lists of trackers, to be named in findings.",
     "status": "Show how far a recording is.",
     "verify": "Check that a recording's evidence is whole.",

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from echoaudit.inference import Conclusion
     from echoaudit.lists import Installed
     from echoaudit.recording import Recording
-    from echoaudit.study.models import Claim
 
 __all__ = ["Difference", "Findings", "check", "compute", "replay", "write", "write_report"]
 
@@ -35,8 +34,9 @@ class Findings:
 
     tables: Mapping[str, pd.DataFrame]
     """One per outcome; ``steps`` and ``delivery``: what was planned and what became of it;
-    ``parties``: who owns the domains that exchange identifiers; ``imc2023``: the published
-    study's tests; ``excluded``: sessions that a rule of the study leaves out."""
+    ``parties``: who owns the domains that exchange identifiers; ``attribution``: which contacts
+    count for a skill; ``shares`` and ``reach``: who received how much of that; ``imc2023``: the
+    published study's tests; ``excluded``: sessions that a rule of the study leaves out."""
     conclusions: tuple[Conclusion, ...]
     provenance: Mapping[str, Any]
     """The recording's hashes and the tables': what the findings rest on, and what they are."""
@@ -56,42 +56,21 @@ def compute(recording: Recording, lists: Sequence[Installed] = ()) -> Findings:
         Damaged: evidence is missing or changed.
         Unavailable: a list is not installed.
     """
-    from echoaudit import outcomes
-    from echoaudit.findings.excluded import excluded_table
-    from echoaudit.findings.imc2023 import imc2023_table
-    from echoaudit.findings.parties import parties_table
-    from echoaudit.findings.steps import delivery_table, steps_table
+    from echoaudit.findings import tables as known
+    from echoaudit.findings.claims import claims_of
     from echoaudit.inference import conclude_all
     from echoaudit.report import warnings
 
-    tables = {name: outcomes.load(name).derive(recording) for name in outcomes.OUTCOMES}
-    tables["steps"] = steps_table(recording)
-    tables["parties"] = parties_table(tables["syncs"])
-    tables["delivery"] = delivery_table(tables["steps"], tables["utterances"])
-    tables["excluded"] = excluded_table(recording.study, tables["utterances"])
+    tables = known.tables(recording, known.schemas())
     if lists:
         from echoaudit.findings.listed import listed_table
         from echoaudit.lists import Store
 
         tables["listed"] = listed_table(tables, lists, Store.default())
-    claims = _claims(recording.study)
-    tables["imc2023"] = imc2023_table(claims, tables["bids"])
-    conclusions = tuple(conclude_all(claims, tables))
+    conclusions = tuple(conclude_all(claims_of(recording.study), tables))
     return Findings(
         tables, conclusions, _provenance(recording, tables, lists), warnings(tables, conclusions)
     )
-
-
-def _claims(study: Any) -> list[Claim]:
-    from pydantic import TypeAdapter, ValidationError
-
-    from echoaudit.study.models import Claim
-
-    stated = study.get("claims", []) if isinstance(study, dict) else []
-    try:
-        return TypeAdapter(list[Claim]).validate_python(stated)
-    except ValidationError as error:
-        raise BadInput(f"study.json has unusable claims: {error.errors()[0]['msg']}") from error
 
 
 def _provenance(

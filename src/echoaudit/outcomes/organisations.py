@@ -24,6 +24,8 @@ Party = Literal["platform", "vendor", "third", "unknown"]
 
 PLATFORM = "Amazon"
 """The parent whose services the speaker itself belongs to."""
+NAMELESS = "no name"
+"""Stands for the owner of a server that nothing names."""
 _SUFFIX_LIST = "public-suffix-list"
 _TECHNICAL = ("api", "apps", "app", "cdn", "cloud", "media", "static", "services", "hq", "inc")
 """Words that a vendor hangs on its name to make another domain of its own."""
@@ -194,6 +196,15 @@ def _names(found: Attribution) -> tuple[str, ...]:
 
 def _squeezed(name: str) -> str:
     return "".join(words(name))
+
+
+def label(organisation: str, hosted_by: str, domain: str) -> str:
+    """Who answers for a host, in words, as far as anybody says so."""
+    if organisation:
+        return organisation
+    if hosted_by:
+        return f"unknown, hosted by {hosted_by}"
+    return f"unknown owner of {domain}" if domain else NAMELESS
 
 
 def _on_private_suffix(host: str) -> bool:

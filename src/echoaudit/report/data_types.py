@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from echoaudit.report.endpoints import NAMELESS, PARTIES
+from echoaudit.outcomes.organisations import NAMELESS
+from echoaudit.report.endpoints import PARTIES
 from echoaudit.report.parts import Cell, Column, Section, Shade, Table
 from echoaudit.report.text import NOTHING, count, listed
 

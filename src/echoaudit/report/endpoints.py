@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from echoaudit.outcomes.organisations import NAMELESS, label
 from echoaudit.report.parts import Cell, Column, Section, Shade, Table
 from echoaudit.report.text import count, listed, size
 
 MOST_ROWS = 400
 MOST_ORGANISATIONS = 60
-NAMELESS = "no name"
+MOST_NAMES = 8
+"""Other names of one host that are shown."""
 PARTIES = {"platform": 0, "vendor": 1, "third": 2}
 
 
@@ -24,7 +26,7 @@ def section(
     """
     contacted = endpoints[endpoints["contacted"].fillna(False).astype(bool)]
     known = contacted.assign(
-        organisation=contacted.apply(_owner, axis=1) if len(contacted) else [],
+        organisation=owners(contacted),
         skill=[skills.get(str(skill), str(skill)) or "none (idle)" for skill in contacted["skill"]],
         host=contacted["host"].where(contacted["host"] != "", contacted["addresses"]),
     )
@@ -34,17 +36,14 @@ def section(
         short="Contacts",
         lead=_lead(known, len(endpoints) - len(contacted)),
         tables=(_matrix(known, accounts), _hosts(known)),
-        folded=(_flows(known), _sources(known), _untouched(endpoints)),
+        folded=(_flows(known), _disputed(known), _sources(known), _untouched(endpoints)),
     )
 
 
-def _owner(row: pd.Series[str]) -> str:
-    """Who answers for a host, as far as anybody says so."""
-    if row["organisation"]:
-        return str(row["organisation"])
-    if row["hosted_by"]:
-        return f"unknown, hosted by {row['hosted_by']}"
-    return f"unknown owner of {row['domain']}" if row["domain"] else NAMELESS
+def owners(rows: pd.DataFrame) -> list[str]:
+    """Who answers for each host, in words."""
+    three = (rows[name].astype(str) for name in ("organisation", "hosted_by", "domain"))
+    return [label(*one) for one in zip(*three, strict=True)]
 
 
 def _lead(known: pd.DataFrame, untouched: int) -> str:
@@ -67,10 +66,10 @@ def _matrix(known: pd.DataFrame, accounts: dict[str, int]) -> Table:
     personas = sorted(accounts)
     rows: list[tuple[Cell, ...]] = []
     groups = known.groupby("organisation", sort=True)
-    order = sorted(groups, key=lambda g: (_party_rank(g[1]), -g[1]["account"].nunique(), g[0]))
+    order = sorted(groups, key=lambda g: (party_rank(g[1]), -g[1]["account"].nunique(), g[0]))
     for organisation, own in order[:MOST_ORGANISATIONS]:
         reached = own.groupby("persona")["account"].nunique()
-        cells = tuple(_shade(int(reached.get(p, 0)), accounts[p]) for p in personas)
+        cells = tuple(shade(int(reached.get(p, 0)), accounts[p]) for p in personas)
         parties = "/".join(sorted(set(own["party"])))
         roles = listed(sorted(set(own["role"])))
         rows.append((str(organisation), parties, roles, *cells))
@@ -91,11 +90,13 @@ def _matrix(known: pd.DataFrame, accounts: dict[str, int]) -> Table:
     )
 
 
-def _party_rank(rows: pd.DataFrame) -> int:
+def party_rank(rows: pd.DataFrame) -> int:
+    """Platform first, then vendors, third parties, and what is unknown."""
     return min(PARTIES.get(str(party), len(PARTIES)) for party in rows["party"])
 
 
-def _shade(part: int, whole: int) -> Shade:
+def shade(part: int, whole: int) -> Shade:
+    """``k of n``, the fuller the darker."""
     level = 0 if not part else max(1, round(5 * part / whole)) if whole else 1
     return Shade(f"{part} of {whole}", min(level, 5))
 
@@ -120,7 +121,7 @@ def _hosts(known: pd.DataFrame) -> Table:
         "Hosts by persona, with the skills that led there",
         (*HOST_COLUMNS, Column("persona"), Column("skills"), *VOLUME_COLUMNS),
         tuple(rows[:MOST_ROWS]),
-        note=_cut(len(rows)),
+        note=cut(len(rows)),
     )
 
 
@@ -136,7 +137,7 @@ def _flows(known: pd.DataFrame) -> Table:
         "From skill to host to organisation",
         (Column("skill"), Column("persona"), *HOST_COLUMNS, *VOLUME_COLUMNS),
         tuple(rows[:MOST_ROWS]),
-        note=_cut(len(rows)),
+        note=cut(len(rows)),
     )
 
 
@@ -152,7 +153,24 @@ def _untouched(endpoints: pd.DataFrame) -> Table:
         "Names that were looked up or tried, but not contacted",
         (Column("host"), Column("persona"), Column("state"), Column("accounts", numeric=True)),
         tuple(rows[:MOST_ROWS]),
-        note=_cut(len(rows)),
+        note=cut(len(rows)),
+    )
+
+
+def _disputed(known: pd.DataFrame) -> Table:
+    """Hosts that weaker witnesses name otherwise, as servers that several hosts share do."""
+    rows = []
+    other = known[known["other_names"].fillna("") != ""]
+    for (host, witness), own in other.groupby(["host", "witness"], sort=True):
+        names = sorted(set(" ".join(own["other_names"].astype(str)).split()))
+        shown = (name.partition(":") for name in names)
+        words = listed([f"{name} ({by})" for by, _, name in shown], MOST_NAMES)
+        rows.append((str(host), str(witness), words, f"{own['account'].nunique()}"))
+    return Table(
+        "Where witnesses disagree: other names of the same servers",
+        (Column("host"), Column("named by"), Column("also"), Column("accounts", numeric=True)),
+        tuple(rows[:MOST_ROWS]),
+        note=cut(len(rows)),
     )
 
 
@@ -172,7 +190,7 @@ def _sources(known: pd.DataFrame) -> Table:
             (*(str(value) for value in row[:3]), str(row[3]) or "no list knows it")
             for row in stated.head(MOST_ROWS).itertuples(index=False, name=None)
         ),
-        note=_cut(len(stated)),
+        note=cut(len(stated)),
     )
 
 
@@ -181,7 +199,8 @@ def _volume(own: pd.DataFrame) -> tuple[str, str, str]:
     return f"{own['account'].nunique()}", size(up), size(down)
 
 
-def _cut(rows: int) -> str | None:
+def cut(rows: int, table: str = "endpoints") -> str | None:
+    """What is said below a table that is too long to show."""
     if rows <= MOST_ROWS:
         return None
-    return f"The first {MOST_ROWS} of {rows:,} rows; all are in findings/endpoints.parquet."
+    return f"The first {MOST_ROWS} of {rows:,} rows; all are in findings/{table}.parquet."

@@ -18,6 +18,7 @@ from echoaudit.report import (
     endpoints,
     imc2023,
     lists,
+    shares,
     speech,
     syncs,
 )
@@ -40,9 +41,9 @@ def render(
 ) -> str:
     """The report as one HTML file without script or anything to fetch.
 
-    ``info`` is the recording's description with its study under ``study``; ``tables`` are the
-    outcomes' with ``steps``, ``delivery``, ``parties``, ``excluded`` and ``imc2023``; ``methods``
-    are shown beside the conclusions (``imc2023``). Equal arguments give equal bytes.
+    ``info`` is the recording's description with its study under ``study``; ``tables`` are those
+    of findings; ``methods`` are shown beside the conclusions (``imc2023``). Equal arguments give
+    equal bytes.
     Everything in them is shown as text, whatever it contains.
     """
     study = stated(info.get("study"))
@@ -107,6 +108,7 @@ def _sections(
         *([imc2023.section(tables["imc2023"], conclusions)] if "imc2023" in methods else []),
         speech.section(tables["utterances"], skills),
         endpoints.section(_kept(tables, "endpoints"), accounts, skills),
+        shares.section(tables["attribution"], tables["shares"], tables["reach"], accounts, skills),
         data_types.section(_kept(tables, "data_types"), tables["decrypted"], skills),
         syncs.section(tables["syncs"], tables["parties"]),
         density.section(tables["endpoints"], tables["captures"]),
@@ -119,7 +121,7 @@ def _kept(tables: Mapping[str, pd.DataFrame], name: str) -> pd.DataFrame:
     return table[~table["session"].isin(tables["excluded"]["session"])]
 
 
-UNPLANNED = {"bids": "bids", "checks": "bids", "speech": "utterances"}
+UNPLANNED = {"bids": "bids", "checks": "bids", "speech": "utterances", "shares": "attribution"}
 """Sections that imported evidence gives nothing to, and the table that would tell otherwise."""
 
 

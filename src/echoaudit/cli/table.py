@@ -1,0 +1,211 @@
+"""``echoaudit table``: the tables of findings, for terminals, spreadsheets and papers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import click
+
+from echoaudit.cli import options
+from echoaudit.errors import BadInput, ExitCode
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from echoaudit.recording import Recording
+    from echoaudit.report.shares import Measure
+
+WIDEST = 100
+"""Characters of a cell in a table for the terminal; the other formats cut nothing."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the beginning of a formula."""
+MEASURES = {"count": "contacts", "flows": "flows", "bytes": "bytes"}
+
+
+class Sheet(NamedTuple):
+    """A table to be printed: cells are text, numbers, truth values or None."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+@click.command("table", short_help="Print a table of findings.")
+@options.recording
+@click.argument("name", required=False)
+@click.option(
+    "--by",
+    type=click.Choice(list(MEASURES)),
+    default="count",
+    show_default=True,
+    help="What the table shares adds up: contacts as the study counts them, connections, bytes.",
+)
+@click.option(
+    "--attributed",
+    is_flag=True,
+    help="In the table shares, only what counts for a skill by the attribution rule.",
+)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "csv", "json", "md"]), default="text",
+    show_default=True, help="For a terminal, a spreadsheet, a program or a document.",
+)  # fmt: skip
+def command(folder: Path, name: str | None, by: str, attributed: bool, form: str) -> int:
+    """Print the table NAME of RECORDING's findings; without NAME, the names.
+
+    Tables are computed from the evidence. The table shares is the study's: who received which
+    share of the contacts of each persona's skills. Control characters are replaced, and cells
+    that a spreadsheet would run are quoted with '.
+    """
+    from echoaudit.recording import Recording
+
+    recording = Recording.open(folder)
+    if name is None:
+        sheets = [_names()]
+    elif name == "shares":
+        sheets = _shares(recording, cast("Measure", MEASURES[by]), attributed, form)
+    else:
+        sheets = [_whole(recording, name)]
+    click.echo(FORMATS[form](sheets), nl=False)
+    return ExitCode.OK
+
+
+def _names() -> Sheet:
+    from echoaudit.findings.tables import schemas
+
+    rows = [(name, schema.description) for name, schema in schemas().items()]
+    return Sheet("Tables of findings", ("table", "content"), rows)
+
+
+def _whole(recording: Recording, name: str) -> Sheet:
+    from echoaudit.findings.tables import schemas, tables
+
+    known = schemas()
+    if name not in known:
+        raise BadInput(f"there is no table {name!r}; tables: {', '.join(sorted(known))}")
+    return _sheet(known[name].description, tables(recording, [name])[name])
+
+
+def _sheet(title: str, table: pd.DataFrame) -> Sheet:
+    import pandas as pd
+
+    rows = [
+        [None if pd.isna(value) else value for value in row]
+        for row in table.itertuples(index=False, name=None)
+    ]
+    return Sheet(title, list(table.columns), rows)
+
+
+def _shares(recording: Recording, measure: Measure, attributed: bool, form: str) -> list[Sheet]:
+    """The study's table; people and programs also get how many skills led where."""
+    from echoaudit.findings.tables import schemas, tables
+    from echoaudit.report.shares import pivot
+
+    found = tables(recording, ["shares", "reach"])
+    rows = pivot(found["shares"], measure, attributed=attributed)
+    personas = list(rows[0].values)
+    counted = "attributed to skills" if attributed else "in sessions of skills"
+    shares = Sheet(
+        f"{measure} {counted}, by party, purpose and organisation",
+        ("party", "purpose", "organisation", *personas, "all", "share_percent"),
+        [
+            (r.party, r.purpose, r.organisation, *r.values.values(), r.total, r.share)
+            for r in rows
+        ],
+    )  # fmt: skip
+    if form == "csv":
+        return [shares]
+    return [shares, _sheet(schemas()["reach"].description, found["reach"])]
+
+
+# --- formats ----------------------------------------------------------------------------------
+
+
+def _text(sheets: Sequence[Sheet]) -> str:
+    return "\n".join("\n".join(_lines(sheet)) + "\n" for sheet in sheets)
+
+
+def _lines(sheet: Sheet) -> Iterator[str]:
+    cells = [[_cut(_shown(value)) for value in row] for row in sheet.rows]
+    heads = [_cut(options.plain(name)) for name in sheet.columns]
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+    right = [_is_number(column) for column in zip(*sheet.rows, strict=True)] or [False] * len(heads)
+    yield options.plain(sheet.title)
+    for row in [heads, *cells]:
+        aligned = zip(row, widths, right, strict=True)
+        yield "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in aligned).rstrip()
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
+
+
+def _is_number(values: Sequence[Any]) -> bool:
+    return not any(isinstance(value, str | bool) for value in values)
+
+
+def _shown(value: Any) -> str:
+    """A value as people read it, harmless to a terminal."""
+    if value is None:
+        return ""
+    return f"{value:.10g}" if isinstance(value, float) else options.plain(str(value))
+
+
+def _csv(sheets: Sequence[Sheet]) -> str:
+    out = io.StringIO()
+    for sheet in sheets:
+        csv.writer(out).writerows(
+            [_unrun(value) for value in row] for row in (sheet.columns, *sheet.rows)
+        )
+    return out.getvalue()
+
+
+def _unrun(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula; numbers stay numbers."""
+    if not isinstance(value, str):
+        return value
+    text = options.plain(value)
+    return f"'{text}" if value.startswith(FORMULA) or text.startswith(FORMULA) else text
+
+
+def _md(sheets: Sequence[Sheet]) -> str:
+    return "\n".join("\n".join(_markdown(sheet)) + "\n" for sheet in sheets)
+
+
+def _markdown(sheet: Sheet) -> Iterator[str]:
+    yield f"**{_unmarked(sheet.title)}**\n"
+    for row in (sheet.columns, ["---"] * len(sheet.columns)):
+        yield f"| {' | '.join(row if row[0] == '---' else map(_unmarked, row))} |"
+    for row in sheet.rows:
+        yield f"| {' | '.join(_unmarked(_shown(value)) for value in row)} |"
+
+
+def _unmarked(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|!&~" else c for c in options.plain(text))
+
+
+def _json(sheets: Sequence[Sheet]) -> str:
+    values = [
+        {"title": sheet.title, "columns": list(sheet.columns), "rows": list(map(list, sheet.rows))}
+        for sheet in sheets
+    ]
+    # ASCII only: what a terminal would obey stays escaped.
+    return json.dumps(values if len(values) > 1 else values[0], default=_number) + "\n"
+
+
+def _number(value: Any) -> Any:
+    """What numpy counts with, as Python has it."""
+    return value.item()
+
+
+FORMATS: Mapping[str, Callable[[Sequence[Sheet]], str]] = {
+    "text": _text,
+    "csv": _csv,
+    "json": _json,
+    "md": _md,
+}
