@@ -25,6 +25,7 @@ COMMANDS = {
     "lists": "Install lists of trackers, to be named in findings.",
     "status": "Show how far a recording is.",
     "verify": "Check that a recording's evidence is whole.",
+    "voice": "List sound devices, speak a sentence, find out how loud to speak.",
     "gateway": "Keep the speakers' network up between runs.",
     "doctor": "Check what this machine has and needs.",
     "lab": "The embedded lab: score a recording against its world.",

@@ -211,13 +211,31 @@ def open_stream(name: str, direction: Direction, block: int) -> Iterator[Any]:
     """A blocking PyAudio stream, 16 kHz mono 16 bit, of the device called ``name``.
 
     Waits and tries again while the device is missing or busy, as happens when many processes
-    open theirs at once; then ``Unavailable`` with the names that are there.
+    open theirs at once; then ``Unavailable`` with the names that are there. ``Unavailable``, too,
+    when the device stops, or when it is no longer there in the end: sound servers then lead its
+    streams to some other device, perhaps in another room, and say nothing.
     """
     stream = _open_patiently(name, direction, block)
     try:
         yield stream
+    except OSError as error:
+        if error.errno is None or error.errno >= 0:  # the system's own, not PortAudio's
+            raise
+        raise gone(name, direction, _reason(error)) from error
     finally:
         _LIBRARY.close(stream)
+    try:
+        _LIBRARY.close(_open_patiently(name, direction, block))
+    except Unavailable as missing:
+        raise gone(name, direction, "it is no longer there") from missing
+
+
+def gone(name: str, direction: Direction, reason: str) -> Unavailable:
+    """The error of a device that was there and is not any more."""
+    return Unavailable(
+        f"sound {direction} device {name!r} stopped ({reason})",
+        fix="plug it in again; the same command resumes",
+    )
 
 
 def _open_patiently(name: str, direction: Direction, block: int) -> Any:

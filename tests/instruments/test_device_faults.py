@@ -1,0 +1,74 @@
+"""Sound devices that vanish, refuse or are not there: one line, and the evidence so far stays."""
+
+import subprocess
+import threading
+
+import pytest
+
+from echoaudit.errors import Unavailable
+from echoaudit.instruments.microphone import Microphone
+from echoaudit.instruments.speaker import Speaker
+from echoaudit.lab.air import Air
+from echoaudit.study.models import MicrophoneSettings, SpeakerSettings
+
+pytestmark = pytest.mark.sound
+LOUDSPEAKER = SpeakerSettings(device="{account}-loudspeaker")
+LONG = "Alexa, ask style check what to wear when it rains all day and all night in Tokyo, Japan."
+
+
+@pytest.fixture
+def air(tmp_path, monkeypatch):
+    """Two rooms, found by this process."""
+    with Air(["one", "two"], tmp_path / "air") as air:
+        for name, value in air.environment().items():
+            monkeypatch.setenv(name, value)
+        yield air
+
+
+def unplug(sink):
+    """Take a sink away, as the sound server does when its card is unplugged."""
+    modules = subprocess.check_output(["pactl", "list", "short", "modules"], text=True)
+    (index,) = [line.split()[0] for line in modules.splitlines() if f"sink_name={sink} " in line]
+    subprocess.run(["pactl", "unload-module", index], check=True)
+
+
+def later(seconds, sink):
+    timer = threading.Timer(seconds, unplug, [sink])
+    timer.start()
+    return timer
+
+
+def test_a_loudspeaker_unplugged_in_the_middle(air, tmp_path):
+    first = Speaker(LOUDSPEAKER, "one").say("Alexa, open style check", tmp_path)
+    timer = later(1.5, "one-room")
+    with pytest.raises(Unavailable, match="'one-loudspeaker' stopped") as gone:
+        Speaker(LOUDSPEAKER, "one").say(LONG, tmp_path)
+    timer.join()
+    assert "\n" not in str(gone.value)
+    assert gone.value.fix == "plug it in again; the same command resumes"
+    assert [file.name for file in tmp_path.glob("*.flac")] == [first.file]
+    other = Speaker(LOUDSPEAKER, "two").say("Alexa, stop", tmp_path)
+    assert other.dropped == 0
+
+
+def test_a_microphone_unplugged_in_the_middle_is_not_another_rooms(air, tmp_path):
+    settings = MicrophoneSettings(device="{account}-microphone", silence=1.0)
+    with (
+        pytest.raises(Unavailable, match="'one-microphone' stopped"),
+        Microphone(settings, "one").open() as ear,
+    ):
+        unplug("one-reply")
+        ear.listen(tmp_path)
+    assert Microphone(settings, "two").listen(tmp_path).speech_seconds == 0
+
+
+def test_a_device_that_cannot_do_16_khz(tmp_path, monkeypatch):
+    config = tmp_path / "asound.conf"
+    plug = 'type plug slave { pcm { type null } rate 44100 } rate_converter "none"'
+    config.write_text(
+        "pcm.default { type null }\n"
+        f'pcm."fixed" {{ {plug} hint {{ show on description "fixed" }} }}\n'
+    )
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(config))
+    with pytest.raises(Unavailable, match="'fixed' cannot be opened at 16 kHz mono"):
+        Speaker(SpeakerSettings(device="fixed"), "one").say("Alexa, stop", tmp_path)
