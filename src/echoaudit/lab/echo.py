@@ -21,7 +21,7 @@ import click
 from echoaudit.lab.acoustics import acoustics
 from echoaudit.lab.echo_cloud import Cloud, Directive, Habit, Provision, wav
 from echoaudit.lab.echo_contacts import Contact, ContactLog, Network
-from echoaudit.lab.echo_ear import Recording, WakeWord, commands
+from echoaudit.lab.echo_ear import Invitation, Recording, WakeWord, commands
 from echoaudit.lab.echo_rooms import Room, ServerRoom, SocketRoom
 from echoaudit.lab.echo_sends import Utterance
 from echoaudit.lab.hearing import Command, Hearing, Understood
@@ -33,6 +33,8 @@ CONNECTIONS = 4
 """Contacts made at once."""
 PATIENCE = 20.0
 """Seconds for which sound stands still, at most, until a command's contacts are made."""
+LISTENS = 8.0
+"""Seconds it waits for an answer to a question, as real ones do."""
 FIRST_RETRY, LONGEST_RETRY = 0.25, 4.0
 
 
@@ -57,6 +59,8 @@ class Echo:
         self._commands: tuple[Command, ...] = ()
         self._hearing: Hearing | None = None
         self._ready = threading.Event()
+        self._invitation = Invitation()
+        self._asked: str | None = None
 
     def run(self) -> None:
         """Listen for ever."""
@@ -64,7 +68,7 @@ class Echo:
         threading.Thread(target=self._settle, daemon=True).start()
         if self._room.waits:
             self._ready.wait()
-        for recording in commands(self._room.frames(), WakeWord(), self._wake):
+        for recording in commands(self._room.frames(), WakeWord(), self._wake, self._invitation):
             turn = self._turns.submit(self._guarded, partial(self._turn, recording))
             if self._room.waits:
                 turn.result()
@@ -76,6 +80,8 @@ class Echo:
         self._room.hush()
 
     def _turn(self, recording: Recording) -> None:
+        if not recording.called:
+            self._room.hush()
         understood = self._understand(recording)
         command = understood.command.id if understood.command else None
         self._say(f"heard {understood.transcript!r}, understood {command}")
@@ -87,13 +93,19 @@ class Echo:
         ]
         if self._room.waits:
             wait(visits, PATIENCE)
-        if directive.speak:
-            self._room.speak(directive.speak)
+        left = self._room.speak(directive.speak) if directive.speak else 0.0
+        self._asked = directive.listen
+        if directive.listen:
+            self._invitation.extend(left + LISTENS)
 
     def _understand(self, recording: Recording) -> Understood:
+        """The command in a recording; what follows a question is its answer unless it is one."""
         if self._hearing is None:
             self._hearing = Hearing(self._commands)
-        return self._hearing.understand(recording.sound)
+        understood = self._hearing.understand(recording.sound)
+        if understood.command is None and self._asked and understood.transcript:
+            return Understood(understood.transcript, Command(self._asked, understood.transcript))
+        return understood
 
     def _ask_cloud(self, recording: Recording, understood: Understood) -> Directive:
         try:

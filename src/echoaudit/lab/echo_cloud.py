@@ -38,6 +38,8 @@ class Directive:
 
     speak: str | None
     contacts: tuple[Contact, ...]
+    listen: str | None = None
+    """The command that whatever is said next means: a skill has asked something."""
 
 
 class Cloud:
@@ -93,6 +95,7 @@ def _directive(body: Mapping[str, Any]) -> Directive:
     return Directive(
         None if speak is None else str(speak),
         tuple(Contact.of(row) for row in body.get("contacts", ())),
+        str(body["listen"]) if body.get("listen") else None,
     )
 
 

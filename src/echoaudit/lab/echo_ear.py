@@ -39,6 +39,8 @@ class Recording:
     started: float
     """When it woke, seconds since 1970."""
     sound: Samples
+    called: bool = True
+    """Whether its name was said; False: it had asked and was listening."""
 
 
 class WakeWord:
@@ -64,7 +66,8 @@ class WakeWord:
 class Ending:
     """Tells when a command is over."""
 
-    def __init__(self) -> None:
+    def __init__(self, waiting: float = WAITING) -> None:
+        self._waiting = waiting
         self._vad: Any = import_module("webrtcvad").Vad(3)
         self._recent: deque[bool] = deque(maxlen=WINDOW)
         self._frames = 0
@@ -77,18 +80,37 @@ class Ending:
         self._recent.append(loud and self._vad.is_speech(frame.tobytes(), RATE))
         speaking = sum(self._recent) >= VOICED
         self.spoken = self.spoken or speaking
-        self._frames += 1
+        self._frames += self.spoken
         self._quiet = 0 if speaking else self._quiet + 1
-        enough = PAUSE if self.spoken else WAITING
+        enough = PAUSE if self.spoken else self._waiting
         return self._quiet * FRAME_SECONDS >= enough or self._frames * FRAME_SECONDS >= LONGEST
 
 
+class Invitation:
+    """An Echo's wish to be answered: how long it listens although nobody calls it."""
+
+    def __init__(self) -> None:
+        self._seconds: deque[float] = deque(maxlen=1)
+
+    def extend(self, seconds: float) -> None:
+        """Listen from now on for so many seconds; may be called from another thread."""
+        self._seconds.append(seconds)
+
+    def take(self) -> float:
+        """The seconds to listen, once; 0 when nobody was invited."""
+        return self._seconds.popleft() if self._seconds else 0.0
+
+
 def commands(
-    frames: Iterable[Samples], wake: WakeWord, woke: Callable[[], None]
+    frames: Iterable[Samples],
+    wake: WakeWord,
+    woke: Callable[[], None],
+    invitation: Invitation | None = None,
 ) -> Iterator[Recording]:
     """The commands in an endless stream of 30 ms frames.
 
     ``woke`` is called at once when the name is heard. A name that nothing follows is no command.
+    While there is an ``invitation`` whatever is said is one.
     """
     stream = iter(frames)
     before: deque[Samples] = deque(maxlen=round(PRE_ROLL / FRAME_SECONDS))
@@ -101,6 +123,13 @@ def commands(
             command = list(_until_over(stream, ending))
             if ending.spoken:
                 yield Recording(started, np.concatenate([*before, *command]))
+            before.clear()
+            wake.forget()
+        elif invitation and (seconds := invitation.take()):
+            started, ending = time.time(), Ending(seconds)
+            answer = list(_until_over(stream, ending))
+            if ending.spoken:
+                yield Recording(started, np.concatenate(answer), called=False)
             before.clear()
             wake.forget()
 

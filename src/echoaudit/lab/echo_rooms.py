@@ -33,8 +33,8 @@ class Room(Protocol):
     def frames(self) -> Iterator[Samples]:
         """What the ear hears, in frames of 30 ms, for ever."""
 
-    def speak(self, text: str) -> None:
-        """Say ``text``, or begin to."""
+    def speak(self, text: str) -> float:
+        """Say ``text``, or begin to; the seconds that are still to be heard."""
 
     def hush(self) -> None:
         """Stop speaking."""
@@ -69,7 +69,7 @@ class ServerRoom:
             self._log("the ear stopped; listening again")
             time.sleep(RESTART_PAUSE)
 
-    def speak(self, text: str) -> None:
+    def speak(self, text: str) -> float:
         """Return when it is said or hushed."""
         self._hushed.clear()
         with tempfile.TemporaryDirectory(prefix="echo-") as folder:
@@ -77,6 +77,7 @@ class ServerRoom:
             _write(self._way_out.whole(voice(text)), sound)
             if self._begin(sound):
                 self._finish()
+        return 0.0
 
     def hush(self) -> None:
         """End the player."""
@@ -153,9 +154,10 @@ class SocketRoom:
         silence = np.zeros(FRAME - len(frame), np.int16)
         return self._way_out.carry(np.concatenate([frame, silence]))
 
-    def speak(self, text: str) -> None:
+    def speak(self, text: str) -> float:
         """Begin: it is heard as sound passes."""
         self._saying = voice(text)
+        return len(self._saying) / RATE
 
     def hush(self) -> None:
         """Forget the rest."""

@@ -115,6 +115,10 @@ class Behaviour(Strict):
     """Ids, names or invocation names; empty: every skill of ``interest``."""
     interest: Text | None = None
     reply: Text = "Welcome to {name}. Here is something new for you today."
+    asks: Text | None = None
+    """A question after the reply; the Echo then listens without being called."""
+    then: Text = "Thank you. That was {name}."
+    """What it says to the answer."""
     contacts: tuple[SkillContact, ...] = ()
 
 

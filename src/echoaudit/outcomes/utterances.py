@@ -24,7 +24,11 @@ TABLE = Schema(
         Column("account", "string", "Account whose device was spoken to."),
         Column("persona", "string", "Persona of the account."),
         Column("skill", "string", "Id of the skill; empty when idle."),
-        Column("purpose", "string", "`enable`, `converse`, `disable` or `stop`."),
+        Column(
+            "purpose",
+            "string",
+            "`enable`, `converse`, `answer` (a skill's question), `disable` or `stop`.",
+        ),
         Column("text", "string", "The sentence as it was given to the voice."),
         Column("attempt", "int", "Which attempt at the sentence it was, from 1."),
         Column(

@@ -167,7 +167,8 @@ class Runner:
                     self._stop.wait(settings.idle)
                 else:
                     to_say = sentences(step.skill, settings)
-                    turns.extend(converse(to_say, speaker, microphone, settings, folder))
+                    answers = step.skill.answers
+                    turns.extend(converse(to_say, speaker, microphone, settings, folder, answers))
             finally:
                 ended = time.time()
                 write_json(folder / "transcript.json", [turn.to_json() for turn in turns])

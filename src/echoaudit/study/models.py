@@ -94,6 +94,23 @@ class Strict(BaseModel):
 # --- skills -----------------------------------------------------------------------------------
 
 
+class Answers(Strict):
+    """What is said to a skill that asks something, by what the question wants to know."""
+
+    yes_no: Text | None = Field(default=None, examples=["Yes."])
+    """To a question that wants yes or no."""
+    name: Text | None = Field(default=None, examples=["Robin."])
+    """To a question for a name."""
+    number: Text | None = Field(default=None, examples=["Seven."])
+    """To a question for a number."""
+    other: Text | None = Field(default=None, examples=["The first one."])
+    """To any other question."""
+
+    def over(self, others: Answers) -> Answers:
+        """These answers, and those of ``others`` where there is none."""
+        return Answers(**{**others.model_dump(), **self.model_dump(exclude_none=True)})
+
+
 class Source(Strict):
     """Where a catalogue's facts come from."""
 
@@ -120,6 +137,8 @@ class Skill(Strict):
     """Its privacy policy, if the store links one."""
     permissions: tuple[Text, ...] = ()
     """What it asks leave for."""
+    answers: Answers = Answers()
+    """To this skill's questions, instead of the persona's."""
 
 
 class Catalogue(Strict):
@@ -148,6 +167,8 @@ class Persona(Strict):
     """For readers."""
     skills: Beside | None = None
     """A catalogue, relative to the persona's file."""
+    answers: Answers = Answers()
+    """What it answers to skills that ask; without an answer, a question stays open."""
     control: Name | None = None
     """The persona it is compared with; found beside this file and run along."""
     accounts: int | None = Field(default=None, ge=1, le=50)
@@ -270,6 +291,8 @@ class Conversation(Strict):
     """At most this many of a skill's utterances, the first of its list."""
     attempts: int = Field(default=2, ge=1, le=5)
     """Times a sentence is said before it counts as not delivered."""
+    answers: int = Field(default=2, ge=0, le=10)
+    """At most this many of a skill's questions are answered after one of its utterances."""
     pause: float = Field(default=2.0, ge=0)
     """Seconds between a reply and the next sentence."""
     idle: float = Field(default=60.0, ge=0)

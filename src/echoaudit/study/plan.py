@@ -200,7 +200,10 @@ def _talk(account: Account, persona: LoadedPersona, config: Config) -> Iterator[
     for number, skill in enumerate(_shuffled(skills, config.seed, account.id, "skills"), 1):
         step = f"{account.id}/sessions/{number:02}-{slug(skill.name, skill.id)}"
         sentences = around + len(skill.utterances[: talk.utterances])
-        yield Step(step, "session", account, skill=skill, sentences=sentences)
+        answering = skill.model_copy(
+            update={"answers": skill.answers.over(persona.persona.answers)}
+        )
+        yield Step(step, "session", account, skill=answering, sentences=sentences)
 
 
 # --- orders -----------------------------------------------------------------------------------

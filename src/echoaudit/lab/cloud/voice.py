@@ -38,6 +38,8 @@ class Reaction:
 
     speak: str | None
     contacts: tuple[Contact, ...] = ()
+    listen: str | None = None
+    """The command that whatever is said next means."""
 
 
 def routes(cloud: Cloud) -> list[Route]:
@@ -61,7 +63,8 @@ def routes(cloud: Cloud) -> list[Route]:
         _log(cloud, account, metadata, heard, reaction)
         facts = _facts(cloud, account, str(command or ""))
         contacts = [contact_order(cloud.world, contact, facts) for contact in reaction.contacts]
-        return JSONResponse({"speak": reaction.speak, "contacts": contacts})
+        listen = {"listen": reaction.listen} if reaction.listen else {}
+        return JSONResponse({"speak": reaction.speak, "contacts": contacts, **listen})
 
     return [
         Route("/v1/provision", provision, methods=["POST"]),
@@ -106,7 +109,7 @@ def react(cloud: Cloud, account: str, command: str | None) -> Reaction:
     match verb:
         case "enable" | "disable":
             return _install(cloud, account, stocked, verb)
-        case "open" | "say":
+        case "open" | "say" | "answer":
             return _talk(cloud, account, stocked, verb)
         case _:
             return Reaction(UNKNOWN)
@@ -125,12 +128,21 @@ def _talk(cloud: Cloud, account: str, stocked: StockedSkill, verb: str) -> React
         return Reaction(f"{skill.name} is not enabled. You can say, enable {skill.name}.")
     cloud.store.add_interest(account, stocked.interest)
     behaviour = cloud.world.behaviour(skill, stocked.interest)
-    reply = behaviour.reply.replace("{name}", skill.name)
-    return Reaction(reply, _contacts(cloud.world, stocked, verb))
+    contacts = _contacts(cloud.world, stocked, verb)
+    if verb == "answer":
+        return Reaction(behaviour.then.replace("{name}", skill.name), contacts)
+    words = " ".join(filter(None, (behaviour.reply, behaviour.asks)))
+    listen = f"answer:{skill.id}" if behaviour.asks else None
+    return Reaction(words.replace("{name}", skill.name), contacts, listen)
 
 
 def _contacts(world: World, stocked: StockedSkill, verb: str) -> tuple[Contact, ...]:
-    occasions = {"open": ("open", "talk"), "say": ("say", "talk"), "enable": ("enable",)}
+    occasions = {
+        "open": ("open", "talk"),
+        "say": ("say", "talk"),
+        "answer": ("talk",),
+        "enable": ("enable",),
+    }
     rows = world.behaviour(stocked.skill, stocked.interest).contacts
     return tuple(row for row in rows if row.on in occasions.get(verb, ()))
 
