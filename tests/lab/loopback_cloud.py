@@ -30,6 +30,8 @@ class LoopbackCloud:
     speak: str | None = "Okay."
     events: list[dict[str, object]] = field(default_factory=list)
     contacted: list[tuple[str, str]] = field(default_factory=list)
+    directives: dict[str | None, dict[str, object]] = field(default_factory=dict)
+    """What else to do, by command."""
 
     def __enter__(self) -> LoopbackCloud:
         authority = load_or_make(self.folder)
@@ -80,7 +82,8 @@ class LoopbackCloud:
         metadata = json.loads(str(form["metadata"]))
         audio = await form["audio"].read()  # type: ignore[union-attr]
         self.events.append({**metadata, "audio": audio, "http": request.scope["http_version"]})
-        return JSONResponse({"speak": self.speak, "contacts": self.orders})
+        special = self.directives.get(metadata["command"], {})
+        return JSONResponse({"speak": self.speak, "contacts": self.orders, **special})
 
     async def _any(self, request: Request) -> PlainTextResponse:
         await request.body()

@@ -10,7 +10,7 @@ from echoaudit.instruments.microphone import Heard
 from echoaudit.instruments.speaker import Said
 from echoaudit.runner.conversation import STOP, Sentence, Turn, dialogue, sentences
 from echoaudit.runner.progress import Lines, progress_for
-from echoaudit.study.models import Conversation, Skill
+from echoaudit.study.models import Answers, Conversation, Skill
 from echoaudit.study.plan import Account, Step
 
 SKILL = Skill(
@@ -37,6 +37,7 @@ def test_enabling_can_be_left_out_and_utterances_limited() -> None:
 
 
 def turn(sentence: Sentence, reply: str, *, seconds: float = 1.2, cut: bool = False) -> Turn:
+    seconds = seconds if reply or cut else 0.0
     said = Said(sentence.text, "said-00.flac", 1.0, 2.0, 1.0, "flite", "slt", 0, 3.0)
     heard = Heard("heard-00.flac", 3.0, 4.0, seconds, 0.1, reply, "moonshine", 0, cut)
     return Turn(sentence.purpose, sentence.text, sentence.attempt, said, heard)
@@ -59,9 +60,12 @@ def test_a_sentence_is_delivered_only_if_it_was_answered_and_not_refused(
     assert said.to_json()["delivered"] is delivered
 
 
+ANSWERS = Answers(yes_no="Yes, please.", number="Seven.")
+
+
 def held(to_say: list[Sentence], *replies: str | None, **settings: int) -> list[tuple[str, int]]:
     """Texts and attempts of a dialogue whose sentences get these replies; None is cut."""
-    talk = dialogue(to_say, Conversation(**settings))
+    talk = dialogue(to_say, Conversation(**settings), ANSWERS)
     said, answers = [], iter(replies)
     sentence = next(talk, None)
     while sentence is not None:
@@ -111,6 +115,36 @@ def test_the_platforms_confirmations_and_refusals_are_no_repeats() -> None:
     around = [Sentence("enable", "Alexa, enable it."), Sentence("disable", "Alexa, disable it.")]
     assert len(held(around, "Okay, it is enabled.", "Okay, it is disabled.")) == 2
     assert len(held([OPEN, ASK], SORRY, SORRY, SORRY, SORRY)) == 4
+
+
+PLAY, MANY = "Would you like to play?", "How many players are there?"
+
+
+def test_questions_are_answered_to_a_limit_and_only_if_there_is_an_answer() -> None:
+    yes, seven = ("Yes, please.", 1), ("Seven.", 1)
+    assert held([OPEN, ASK], PLAY, MANY, "Goodbye.", TIP) == [
+        (OPEN.text, 1), yes, seven, (ASK.text, 1),
+    ]  # fmt: skip
+    assert held([OPEN, ASK], PLAY, MANY, TIP, answers=1) == [(OPEN.text, 1), yes, (ASK.text, 1)]
+    assert held([OPEN], PLAY, answers=0) == [(OPEN.text, 1)]
+    assert held([OPEN], "What is your name?") == [(OPEN.text, 1)]
+    enabling = Sentence("enable", "Alexa, enable it.")
+    assert held([enabling], PLAY) == [(enabling.text, 1)]
+
+
+def test_an_answer_that_came_too_late_is_said_with_the_wake_word() -> None:
+    late = [("Yes, please.", 1), ("Alexa, Yes, please.", 2)]
+    assert held([OPEN], PLAY, "", "Let us play.") == [(OPEN.text, 1), *late]
+
+
+def test_a_question_asked_again_is_stopped_and_not_answered_again() -> None:
+    again = "Welcome to sneaker trivia. Would you like to play?"
+    assert held([OPEN], again, again, "") == [(OPEN.text, 1), ("Yes, please.", 1), (STOP.text, 1)]
+
+
+def test_a_skills_own_answers_go_before_the_personas() -> None:
+    own = Answers(yes_no="No.").over(ANSWERS)
+    assert own == Answers(yes_no="No.", number="Seven.")
 
 
 def test_lines_count_from_where_a_run_resumed(capsys: pytest.CaptureFixture[str]) -> None:
