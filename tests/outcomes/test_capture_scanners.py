@@ -74,7 +74,7 @@ def test_the_same_in_every_container(order):
 
 
 @needs_c
-@pytest.mark.parametrize("resolution", [6, 9, 10, 0x94, 0xA2])
+@pytest.mark.parametrize("resolution", [6, 9, 10, 0x94, 0xA1])
 def test_times_are_the_same_to_the_last_bit(resolution):
     talk = Talk().open()
     for _ in range(200):
