@@ -20,7 +20,8 @@ KILLS = (1, 2, 3, 4, 5, 7, 9, 12, 14, 16)
 
 @pytest.fixture(scope="module")
 def paper(lab: Lab) -> Run:
-    return lab.run("paper")
+    """The paper world, with traps for whoever reads its traffic."""
+    return lab.run("paper", lab__world="traps")
 
 
 def test_what_is_said_raises_the_bids(paper: Run) -> None:
@@ -38,6 +39,8 @@ def test_findings_recover_the_planted_truth(paper: Run) -> None:
         assert outcome["planted"] > 0
     assert {s["outcome"] for s in score["scores"]} == {
         "endpoints",
+        "roles",
+        "blocked",
         "data types",
         "syncs",
         "bids",
@@ -75,23 +78,45 @@ def test_a_changed_number_is_found(paper: Run, tmp_path: Path) -> None:
 def test_the_trusting_device_was_decrypted_and_the_others_passed_by(paper: Run) -> None:
     def hosts_read(account: str) -> set[str]:
         """Hosts of HTTP requests that anyone can read from the captures alone."""
-        read: set[str] = set()
-        for capture in (paper.folder / account / "sessions").glob("*/traffic.pcapng"):
-            fields = ["-e", "http2.headers.authority", "-e", "http.host"]
-            done = subprocess.run(
-                ["tshark", "-r", str(capture), "-T", "fields", *fields],
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            read |= set(done.stdout.replace(",", " ").split())
-        return read
+        captures = (paper.folder / account / "sessions").glob("*/traffic.pcapng")
+        rows = (tshark(file, "", "http2.headers.authority", "http.host") for file in captures)
+        return {
+            name for row in rows for values in row for cell in values for name in cell.split(",")
+        }
 
     assert "avs-alexa-4-na.amazon.com" in hosts_read("fashion-1")
-    assert not hosts_read("fashion-2")
+    assert hosts_read("fashion-2") <= {""}
     for name in ("proxy.mitm", "proxy.jsonl"):
         assert any((paper.folder / "fashion-1" / "sessions").glob(f"*/{name}"))
         assert not any((paper.folder / "fashion-2" / "sessions").glob(f"*/{name}"))
+
+
+def test_the_traps_were_really_set(paper: Run) -> None:
+    table = pq.read_table(paper.folder / "findings" / "endpoints.parquet").to_pandas()
+    seen = set(table[["account", "host", "witness", "state"]].itertuples(index=False, name=None))
+    assert {
+        ("fashion-2", "pdst.fm", "quic", "unanswered"),
+        ("fashion-2", "pdst.fm", "sni", "contacted"),
+        ("fashion-2", "clock.embertone.com", "earlier-dns", "contacted"),
+        ("fashion-2", "", "none", "contacted"),
+        ("fashion-2", "setup.lanternwick.com", "dns", "contacted"),
+        ("fashion-2", "play.copperkite.org", "dns", "contacted"),
+        ("fashion-2", "chtbl.com", "dns", "blocked"),
+        ("fashion-1", "log.embertone.net", "proxy", "contacted"),
+    } <= seen
+    (session,) = (paper.folder / "fashion-2" / "sessions").glob("01-*")
+    assert json.loads((session / "capture.json").read_text())["quic"]["packets"] > 0
+    hellos = tshark(
+        session / "traffic.pcapng",
+        "tls.handshake.type==1 && tcp",
+        "tls.handshake.extensions_server_name",
+        "tcp.segment.count",
+        "tls.record.length",
+    )
+    shapes = {name: (segments, sizes.count(",")) for name, segments, sizes in hellos}
+    assert shapes["chrt.fm"] == ("3", 0)
+    assert shapes["verifi.podscribe.com"] == ("", 1)
+    assert max(int(sizes) for name, _, sizes in hellos if name == "pscrb.fm") > 1500
 
 
 def test_without_targeting_nothing_is_claimed(lab: Lab) -> None:
@@ -117,10 +142,14 @@ def test_a_world_never_seen_before_is_recovered(lab: Lab) -> None:
         "nobody": "persona: nobody\n",
     }.items():
         (lab.folder / f"{name}.yaml").write_text(text)
-    run = lab.run("other", "gardener.yaml", lab__world="./other_world.yaml", **FEW)
+    open_ = {"gateway__quic": "forward", "gateway__trusting": "[gardener-1]"}
+    run = lab.run("other", "gardener.yaml", lab__world="./other_world.yaml", **open_, **FEW)
     score = run.ask("lab score")
     assert all(not s["wrong"] and not s["missed"] and s["planted"] for s in score["scores"])
     assert run.conclusion["state"] == "supported"
+    table = pq.read_table(run.folder / "findings" / "endpoints.parquet").to_pandas()
+    (quic,) = set(table[table["host"] == "q.earthworm.io"]["witness"])
+    assert quic == "quic"
 
 
 def test_killed_ten_times_nothing_is_lost_or_doubled(lab: Lab) -> None:
@@ -135,6 +164,14 @@ def test_killed_ten_times_nothing_is_lost_or_doubled(lab: Lab) -> None:
     planned = [s["id"] for w in plan["waves"] for t in w["tracks"] for s in t["steps"]]
     assert sorted(finished) == sorted(planned)
     assert all(not s["wrong"] and not s["missed"] for s in run.ask("lab score")["scores"])
+
+
+def tshark(capture: Path, selected: str, *fields: str) -> list[tuple[str, ...]]:
+    """Fields of the packets of a capture, as an independent reader sees them."""
+    chosen = [word for field in fields for word in ("-e", field)]
+    command = ["tshark", "-r", str(capture), "-Y", selected, "-T", "fields", *chosen]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [tuple(line.split("\t")) for line in done.stdout.splitlines()]
 
 
 def transcript(run: Run, account: str) -> list[dict[str, object]]:

@@ -9,19 +9,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
+
 from echoaudit.lab.accounts import make_accounts, write_accounts
+from echoaudit.lab.echo_quic import QuicTransport
 from echoaudit.lab.world import Host, load_world
 
 
 def main() -> None:
     state = Path(sys.argv[1])
-    hosts = load_world("paper").hosts()
+    hosts = load_world("traps").hosts()
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     for address in {host.address for host in hosts}:
         subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
     Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0")
     write_accounts(state / "accounts.json", make_accounts(["a-1"]))
-    command = [sys.executable, "-m", "echoaudit.lab.cloud", "--world", "paper"]
+    command = [sys.executable, "-m", "echoaudit.lab.cloud", "--world", "traps"]
     command += ["--accounts", str(state / "accounts.json"), "--state", str(state)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as cloud:
         if cloud.stdout is None or cloud.stdout.readline() != "ready\n":
@@ -38,9 +41,11 @@ def probe(host: Host, authority: Path) -> dict[str, object]:
     found = {"tls": [v.name for v in versions], "http": speaks(host, authority, versions[0])}
     planted = {
         "tls": ["TLSv1_2" if host.tls == "1.2" else "TLSv1_3"],
-        "http": "h2" if host.http == "2" else "http/1.1",
+        "http": "http/1.1" if host.http == "1.1" else "h2",
     }
     found["port 80"], planted["port 80"] = redirect(host), f"https://{host.name}/x?y"
+    found["unnamed"], planted["unnamed"] = unnamed(host, authority), True
+    found["quic"], planted["quic"] = quic(host, authority), host.http == "3"
     return {"host": host.name, "found": found, "planted": planted}
 
 
@@ -56,6 +61,26 @@ def speaks(host: Host, authority: Path, version: ssl.TLSVersion) -> str | None:
             return tls.selected_alpn_protocol()
     except ssl.SSLError:
         return None
+
+
+def unnamed(host: Host, authority: Path) -> bool:
+    """Whether a client that gives no name is shown a certificate for the address and the host."""
+    context = ssl.create_default_context(cafile=str(authority))
+    with (
+        socket.create_connection((host.address, 443), timeout=5) as sock,
+        context.wrap_socket(sock, server_hostname=host.address) as tls,
+    ):
+        return ("DNS", host.name) in tls.getpeercert()["subjectAltName"]
+
+
+def quic(host: Host, authority: Path) -> bool:
+    """Whether a request over QUIC is answered."""
+    with httpx.Client(transport=QuicTransport(host.address, [authority])) as client:
+        try:
+            answer = client.post(f"https://{host.name}/nothing", content=b"x" * 5000)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            return False
+    return answer.http_version == "HTTP/3" and answer.status_code == 404
 
 
 def redirect(host: Host) -> str:

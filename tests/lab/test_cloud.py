@@ -190,7 +190,7 @@ def test_on_its_own_addresses_each_host_speaks_only_its_tls_version(tmp_path):
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert ended.returncode == 0, ended.stderr
     rows = [json.loads(line) for line in ended.stdout.splitlines()]
-    assert {row["host"] for row in rows} == {host.name for host in PAPER.hosts()}
+    assert {row["host"] for row in rows} == {host.name for host in load_world("traps").hosts()}
     assert [row for row in rows if row["found"] != row["planted"]] == []
 
 

@@ -172,6 +172,75 @@ def test_a_peer_that_prefers_the_older_version_cannot_choose_it(tmp_path, http, 
         assert visit.result() is not None, "the peer hung up"
 
 
+def hello_records(client):
+    """The pieces in which a ClientHello arrives, and the sizes of its TLS records."""
+    pieces, data = [], b""
+    client.settimeout(0.3)
+    while True:
+        try:
+            pieces.append(client.recv(65536))
+        except TimeoutError:
+            break
+    data, records = b"".join(pieces), []
+    while data:
+        records.append(int.from_bytes(data[3:5], "big"))
+        data = data[5 + records[-1] :]
+    return pieces, records
+
+
+@pytest.mark.parametrize(
+    ("how", "pieces", "records", "name"),
+    [
+        ({"hello": "whole"}, 1, 1, True),
+        ({"hello": "segments"}, 3, 1, True),
+        ({"hello": "records"}, 1, 2, True),
+        ({"hello": "large"}, 1, 1, True),
+        ({"sni": False}, 1, 1, False),
+    ],
+)
+def test_a_hello_is_sent_as_ordered(tmp_path, how, pieces, records, name):
+    authority = load_or_make(tmp_path / "ca")
+    network = Network([authority.pem], ContactLog(tmp_path / "contacts-one.jsonl", "one"))
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        contact = Contact(f"https://localhost:{server.getsockname()[1]}/", **how)
+        visit = pool.submit(network.visit, contact, "background")
+        with server.accept()[0] as client:
+            got, sizes = hello_records(client)
+        assert visit.result() is not None, "the peer hung up"
+    assert (len(got), len(sizes)) == (pieces, records)
+    assert (b"localhost" in b"".join(got)) is name
+    assert (sum(sizes) > 1800) is (how == {"hello": "large"})
+
+
+@pytest.mark.parametrize("tls", ["1.2", "1.3"])
+@pytest.mark.parametrize("hello", ["segments", "records", "large"])
+def test_an_unusual_hello_is_understood(cloud, tmp_path, tls, hello):
+    network = Network([cloud.ca], ContactLog(tmp_path / "truth" / "contacts-one.jsonl", "one"))
+    order = {"url": f"https://{cloud.host}/a", "method": "POST", "send_bytes": 70_000}
+    contact = Contact.of({**order, "tls": tls, "http": "2", "hello": hello})
+    assert network.visit(contact, "open:check") is None
+    (row,) = read_contacts(tmp_path)
+    assert (row["tls"], row["http"], row["address"]) == (tls, "2", "127.0.0.1")
+    assert row["sent"] > 70_000
+
+
+def test_a_host_is_looked_up_as_often_as_ordered(cloud, tmp_path):
+    network = Network([cloud.ca], ContactLog(tmp_path / "truth" / "contacts-one.jsonl", "one"))
+    for lookup in ("always", "once", "once", "always", "never"):
+        order = {"url": f"https://{cloud.host}/a", "lookup": lookup, "address": "127.0.0.1"}
+        if lookup != "never":
+            order.pop("address")
+        assert network.visit(Contact.of(order), "background") is None
+    looked = [row["looked_up"] for row in read_contacts(tmp_path)]
+    assert looked == [True, True, False, True, False]
+
+
+def test_where_quic_does_not_get_through_tcp_does(cloud, tmp_path):
+    network = Network([cloud.ca], ContactLog(tmp_path / "truth" / "contacts-one.jsonl", "one"))
+    assert network.visit(Contact(f"https://{cloud.host}/a", http="3"), "background") is None
+    assert cloud.contacted == [("/a", "2")]
+
+
 def test_failed_contacts_are_logged_and_harmless(cloud, tmp_path):
     log = tmp_path / "truth" / "contacts-one.jsonl"
     stranger = LoopbackCloud(tmp_path / "other", [])

@@ -11,7 +11,7 @@ import pytest
 from echoaudit.errors import BadInput
 from echoaudit.lab.echo_contacts import Contact, ContactLog, Network
 from echoaudit.lab.echo_sends import Load, Utterance, hardware_address, load
-from echoaudit.lab.score import score_data_types
+from echoaudit.lab.score_contacts import score_data_types
 from echoaudit.lab.truth import read_contacts
 from echoaudit.lab.world import load_world
 from echoaudit.outcomes import data_types

@@ -47,6 +47,24 @@ def test_addresses_are_stable_reserved_and_apart_by_kind_of_server():
     }  # fmt: skip
 
 
+def test_a_shared_address_has_hosts_of_several_owners():
+    traps = load_world("traps")
+    owners = traps.truth()["organisations"]
+    one, other = (traps.host(name) for name in ("setup.lanternwick.com", "play.copperkite.org"))
+    assert one.address == other.address
+    assert owners[one.name]["organisation"] != owners[other.name]["organisation"]
+
+
+def test_what_is_added_goes_before_the_other_worlds_items():
+    traps, paper = load_world("traps"), load_world("paper")
+    count = len(paper.file.organisations)
+    assert traps.file.organisations[-count:] == paper.file.organisations
+    assert len(traps.file.organisations) > count
+    assert traps.file.behaviours[1:] == paper.file.behaviours
+    assert traps.file.platform.background[-2:] == paper.file.platform.background
+    assert traps.file.bidders == paper.file.bidders
+
+
 def test_effect_is_the_mean_logarithmic_lift_of_bidders_that_can_know():
     other = load_world(OTHER)
     # Weights are bid rates 1.0, 0.9, 1.0; trellis is never told by the platform.
@@ -95,6 +113,15 @@ def test_a_named_skill_goes_before_its_interest_and_unnamed_ones_talk_to_nobody(
         ("party: casale, bid_rate", "party: rake, bid_rate", r"never sees.*same registrable"),
         ("adapter: ix,", "adapter: ix, host: id.rake.de,", "adkernel"),
         ("{slot: b,", "{slot: a,", r"slot 'a' a second time"),
+        ("[chtbl.com]", "[chtble.com]", r"chtble\.com.*no organi.*chtbl\.com"),
+        ("q.earthworm.io, http", 'q.earthworm.io, tls: "1.2", http', "HTTP/3 over TLS 1.2"),
+        ("{host: chtbl.com}", "{host: q.earthworm.io, hello: large}", "unusual hello.*QUIC"),
+        ("{host: chtbl.com}", "{host: chtbl.com, hello: tiny}", "whole.*segments.*records.*large"),
+        ("{host: chtbl.com}", "{host: chtbl.com, lookup: 2}", "always.*once.*never"),
+        ('t.earthworm.io, tls: "1.2"', 't.earthworm.io, address_of: chtbl.com, tls: "1.2"',
+         "another kind"),
+        ("{host: id.beanstalk.com", "{host: id.beanstalk.com, address_of: no.example", "no organi"),
+        ("world: parrot", "world: parrot\nadd: {}", r"world.yaml:3:1: .*'add'"),
         ("world: parrot", "world: parrot\nbased_on: nowhere.yaml", r"world.yaml:3:11: no file"),
     ],
 )  # fmt: skip
@@ -115,7 +142,7 @@ def test_a_world_without_an_ad_for_everybody_is_refused(tmp_path):
 
 
 def test_unknown_world_lists_the_known_ones():
-    with pytest.raises(BadInput, match="known: null, paper"):
+    with pytest.raises(BadInput, match="known: null, paper, traps"):
         load_world("papre")
     with pytest.raises(BadInput, match="no world file"):
         load_world("elsewhere/world.yaml")
@@ -130,6 +157,10 @@ def test_overlay_fits_the_configuration():
     assert set(settings) <= set(known)
     assert set(settings["browser"]) <= set(known["browser"].annotation.model_fields)
     assert set(settings["gateway"]) <= set(known["gateway"].annotation.model_fields)
+    assert "block" not in settings["gateway"]
+    assert overlay(load_world("traps"), Path("/state"))["gateway"]["block"] == [
+        "/state/blocked.txt"
+    ]
 
 
 def test_accounts_are_reproducible_secret_and_differ():

@@ -67,7 +67,8 @@ def _scores(
     recording: Recording, found: Findings, state: Path
 ) -> tuple[list[Score], list[EffectScore]]:
     from echoaudit.lab import score as rules
-    from echoaudit.lab.truth import read_contacts, read_log
+    from echoaudit.lab import score_contacts
+    from echoaudit.lab.truth import read_contacts, read_log, read_world
 
     sessions = {
         step.id: (step.account, record["started"], record["ended"])
@@ -82,13 +83,17 @@ def _scores(
     ]
     bids = list(read_log(state, "bids"))
     rows = partial(_rows, found)
-    contacted = [row for row in rows("endpoints") if row["contacted"]]
+    endpoints = rows("endpoints")
+    contacted = [row for row in endpoints if row["contacted"]]
+    blocked = [row for row in endpoints if row["state"] == "blocked"]
     windows = [(id_, account, first, last) for id_, account, _, first, last in visits]
     opened = {row["session"] for row in rows("decrypted") if row["policy"] == "trusting"}
     decrypted = {id_: window for id_, window in sessions.items() if id_ in opened}
-    told = rules.score_data_types(rows("data_types"), read_contacts(state), decrypted)
+    told = score_contacts.score_data_types(rows("data_types"), read_contacts(state), decrypted)
     scores = [
-        rules.score_endpoints(contacted, read_contacts(state), sessions),
+        score_contacts.score_endpoints(contacted, read_contacts(state), sessions, opened),
+        score_contacts.score_roles(contacted + blocked, read_world(state)["roles"]),
+        score_contacts.score_blocked(blocked, read_contacts(state), sessions),
         *([told] if decrypted else []),
         rules.score_syncs(rows("syncs"), rules.within(read_log(state, "syncs"), windows)),
         rules.score_bids(rows("bids"), bids, windows),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -38,18 +39,29 @@ class Authority:
             _write(path, self._issue(host))
         return path
 
-    def _issue(self, host: str) -> bytes:
+    def address_leaf(self, address: str, hosts: Iterable[str]) -> Path:
+        """The same for whoever connects to an address and names none of its hosts."""
+        path = self.folder / "leaves" / f"{address}.pem"
+        if not path.is_file():
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            _write(path, self._issue(*hosts, address=address))
+        return path
+
+    def _issue(self, *hosts: str, address: str | None = None) -> bytes:
         key = ec.generate_private_key(ec.SECP256R1())
+        names: list[x509.GeneralName] = [x509.DNSName(host) for host in hosts]
+        names += [x509.IPAddress(ip_address(address))] if address else []
         certificate = (
-            _builder(host, self.certificate.subject, key.public_key())
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+            _builder(hosts[0], self.certificate.subject, key.public_key())
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(self._key_identifier(), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .sign(self.key, hashes.SHA256())
         )
-        # Browsers that accept an authority by its key's hash look for it in the chain sent.
-        return _key_pem(key) + _pem(certificate) + _pem(self.certificate)
+        # Browsers that accept an authority by its key's hash look for it in the chain sent. The key
+        # comes last, where aioquic expects it.
+        return _pem(certificate) + _pem(self.certificate) + _key_pem(key)
 
     def _key_identifier(self) -> x509.AuthorityKeyIdentifier:
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
@@ -67,28 +79,34 @@ def load_or_make(folder: Path) -> Authority:
 
 
 def by_name(
-    leaves: Mapping[str, Path], http: Mapping[str, str], versions: Collection[str]
+    leaves: Mapping[str, Path],
+    http: Mapping[str, str],
+    versions: Collection[str],
+    unnamed: Path,
 ) -> ssl.SSLContext:
     """A server context that shows each name its own leaf.
 
     Args:
         leaves: file of each name, as `Authority.leaf` makes them.
-        http: best HTTP version of each name, "1.1" or "2".
+        http: best HTTP version of each name, "1.1", "2" or "3".
         versions: TLS versions to speak, of "1.2" and "1.3".
+        unnamed: the leaf for clients that give no name.
     """
     known = {name: _context(leaf, http[name], versions) for name, leaf in leaves.items()}
 
     def choose(
         connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext
     ) -> int | None:
-        chosen = known.get((name or "").lower())
+        if name is None:
+            return None
+        chosen = known.get(name.lower())
         if chosen is None:
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
         connection.context = chosen
         return None
 
     first = next(iter(leaves))
-    entry = _context(leaves[first], http[first], versions)
+    entry = _context(unnamed, http[first], versions)
     entry.sni_callback = choose
     return entry
 
@@ -99,7 +117,7 @@ def _context(leaf: Path, http: str, versions: Collection[str]) -> ssl.SSLContext
     context.minimum_version = old if "1.2" in versions else new
     context.maximum_version = new if "1.3" in versions else old
     context.load_cert_chain(leaf)
-    context.set_alpn_protocols(["h2", "http/1.1"] if http == "2" else ["http/1.1"])
+    context.set_alpn_protocols(["http/1.1"] if http == "1.1" else ["h2", "http/1.1"])
     return context
 
 

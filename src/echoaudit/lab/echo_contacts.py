@@ -12,20 +12,21 @@ import os
 import socket
 import ssl
 import struct
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import httpx
 
+from echoaudit.lab.echo_quic import QuicTransport
 from echoaudit.lab.echo_sends import Load, Utterance, load
+from echoaudit.lab.echo_wire import Hello, TcpTransport, address_of, padded
 
 Tls = Literal["1.2", "1.3", "any"]
-Http = Literal["1.1", "2"]
+Http = Literal["1.1", "2", "3"]
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 MOST_RECEIVED = 64 * 2**20
@@ -47,6 +48,11 @@ class Contact:
     """Personal data to send along, see ``echo_sends``."""
     body: str = "json"
     gzip: bool = False
+    lookup: Literal["always", "once", "never"] = "always"
+    address: str | None = None
+    """Where the server is, when it is not looked up."""
+    sni: bool = True
+    hello: Hello = "whole"
 
     @classmethod
     def of(cls, order: Mapping[str, Any]) -> Contact:
@@ -69,8 +75,14 @@ class Entry:
     ended: float = 0.0
     open: bool = True
     """Whether this line was written before the connection ended."""
+    address: str | None = None
+    """The server's address; None while it is not known."""
+    looked_up: bool = False
+    """Whether DNS was asked for it now."""
+    sni: bool = True
+    """Whether the ClientHello names the host."""
     sent: int = 0
-    """Bytes of TCP payload, TLS included, until the answer was whole."""
+    """Bytes of TCP or UDP payload, encryption included, until the answer was whole."""
     received: int = 0
     tls: str | None = None
     http: str | None = None
@@ -90,10 +102,10 @@ class ContactLog:
             # A line that a killed Echo left unfinished must not swallow the next.
             os.write(self._file, b"\n")
 
-    def begin(self, host: str, cause: str, data: Sequence[str] = ()) -> Entry:
+    def begin(self, host: str, cause: str, data: Sequence[str] = (), *, sni: bool = True) -> Entry:
         """Write down that a connection is tried, to send kinds of personal data."""
         number = f"{self._run}-{next(self._numbers)}"
-        entry = Entry(self._account, number, host, cause, data)
+        entry = Entry(self._account, number, host, cause, data, sni=sni)
         entry.ended = entry.started
         self._write(entry)
         return entry
@@ -111,12 +123,14 @@ def _torn(path: Path) -> bool:
     return not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
 
 
-class _OffersHttp2(ssl.SSLContext):
-    """Offers HTTP/2 and nothing else: httpx always offers HTTP/1.1 too, which a server may take."""
+class _Context(ssl.SSLContext):
+    """Offers what it is told: httpx always offers HTTP/1.1 too, which a server may take."""
+
+    offers: Sequence[str] = ()
 
     def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
         del alpn_protocols
-        super().set_alpn_protocols(["h2"])
+        super().set_alpn_protocols(self.offers)
 
 
 class Network:
@@ -125,15 +139,16 @@ class Network:
     def __init__(self, authorities: Sequence[Path], log: ContactLog) -> None:
         self._authorities = tuple(authorities)
         self._log = log
-        self._local = threading.local()
+        self._known: dict[str, str] = {}
 
     def request(self, contact: Contact, cause: str, load: Load) -> httpx.Response:
         """Make one connection and return its answer; logged, whatever happens.
 
         Raises what httpx raises.
         """
-        entry = self._log.begin(httpx.URL(contact.url).host, cause, load.kinds)
+        entry = self._log.begin(httpx.URL(contact.url).host, cause, load.kinds, sni=contact.sni)
         try:
+            self._locate(contact, entry)
             return self._exchange(contact, entry, load.content)
         except Exception as error:
             entry.error = _one_line(error)
@@ -149,40 +164,71 @@ class Network:
             return _one_line(error)
         return None
 
+    def _locate(self, contact: Contact, entry: Entry) -> None:
+        """Note the server's address, as the contact would have it found."""
+        known = None
+        if contact.lookup != "always":
+            known = contact.address or self._known.get(entry.host)
+        entry.looked_up = known is None
+        entry.address = known or address_of(entry.host)
+        if contact.lookup == "once":
+            self._known[entry.host] = entry.address
+
     def _exchange(
         self, contact: Contact, entry: Entry, content: Mapping[str, Any]
     ) -> httpx.Response:
+        """Ask once, over QUIC if ordered, else or where that fails over TCP."""
+        assert entry.address is not None
+        if contact.http == "3":
+            quic = QuicTransport(entry.address, self._authorities)
+            try:
+                return self._ask(quic, contact, entry, content)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                contact = replace(contact, http="2")
+        tcp = TcpTransport(
+            self._contexts[contact.tls, contact.http, contact.hello == "large"],
+            entry.address,
+            http2=contact.http == "2",
+            sni=contact.sni,
+            hello=contact.hello,
+        )
+        return self._ask(tcp, contact, entry, content)
+
+    def _ask(
+        self,
+        transport: httpx.BaseTransport,
+        contact: Contact,
+        entry: Entry,
+        content: Mapping[str, Any],
+    ) -> httpx.Response:
         with (
-            self._client(contact) as client,
+            httpx.Client(
+                transport=transport,
+                timeout=TIMEOUT,
+                trust_env=False,
+                headers={"User-Agent": "Echo/1.0"},
+            ) as client,
             client.stream(contact.method, contact.url, **content) as answer,
         ):
             body = _read(answer)
             self._measure(answer, entry)
             return httpx.Response(answer.status_code, headers=answer.headers, content=body)
 
-    def _client(self, contact: Contact) -> httpx.Client:
-        return httpx.Client(
-            verify=self._contexts[contact.tls, contact.http],
-            http1=contact.http == "1.1",
-            http2=contact.http == "2",
-            timeout=TIMEOUT,
-            trust_env=False,
-            headers={"User-Agent": "Echo/1.0"},
-        )
-
     @cached_property
-    def _contexts(self) -> dict[tuple[str, str], ssl.SSLContext]:
-        # One for each pair: httpx writes the protocols it offers into the context.
+    def _contexts(self) -> dict[tuple[str, str, bool], ssl.SSLContext]:
+        # One for each: httpx writes the protocols it offers into the context.
         return {
-            (tls, http): self._context(kind, *versions)
+            (tls, http, large): self._context(padded(offers) if large else offers, *versions)
             for tls, versions in _VERSIONS.items()
-            for http, kind in (("1.1", ssl.SSLContext), ("2", _OffersHttp2))
+            for http, offers in (("1.1", ["http/1.1"]), ("2", ["h2"]))
+            for large in (False, True)
         }
 
     def _context(
-        self, kind: type[ssl.SSLContext], oldest: ssl.TLSVersion, newest: ssl.TLSVersion
+        self, offers: Sequence[str], oldest: ssl.TLSVersion, newest: ssl.TLSVersion
     ) -> ssl.SSLContext:
-        context = kind(ssl.PROTOCOL_TLS_CLIENT)
+        context = _Context(ssl.PROTOCOL_TLS_CLIENT)
+        context.offers = offers
         for authority in self._authorities:
             context.load_verify_locations(authority)
         context.minimum_version, context.maximum_version = oldest, newest
@@ -190,10 +236,14 @@ class Network:
 
     @staticmethod
     def _measure(answer: httpx.Response, entry: Entry) -> None:
+        entry.http = answer.http_version.removeprefix("HTTP/")
+        if entry.http == "3":
+            entry.tls = "1.3"
+            entry.sent, entry.received = answer.extensions["datagram_bytes"]
+            return
         stream = answer.extensions["network_stream"]
         tls = stream.get_extra_info("ssl_object")
         entry.tls = tls.version().removeprefix("TLSv") if tls else None
-        entry.http = answer.http_version.removeprefix("HTTP/")
         entry.sent, entry.received = tcp_bytes(stream.get_extra_info("socket"))
 
 

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-BOUNDARY = 0.5
-"""Seconds around a session's ends in which a connection may or may not leave a packet inside."""
 Row = Mapping[str, Any]
+Rows = set[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,10 @@ class EffectScore:
         return {**asdict(self), "covered": self.covered}
 
 
-def _compare(outcome: str, found: set[tuple[str, ...]], planted: set[tuple[str, ...]]) -> Score:
-    def readable(rows: set[tuple[str, ...]]) -> tuple[str, ...]:
+def compare(outcome: str, found: Rows, planted: Rows) -> Score:
+    """How well a set of rows agrees with the planted one."""
+
+    def readable(rows: Rows) -> tuple[str, ...]:
         return tuple(" ".join(row) for row in sorted(rows))
 
     return Score(
@@ -81,75 +82,9 @@ def _compare(outcome: str, found: set[tuple[str, ...]], planted: set[tuple[str, 
     )
 
 
-def score_endpoints(
-    found: Iterable[Row], contacts: Iterable[Row], windows: Mapping[str, tuple[str, float, float]]
-) -> Score:
-    """Compare (session, host) pairs.
-
-    Args:
-        found: rows of the endpoints outcome that were truly contacted (``session``, ``host``).
-        contacts: the Echos' own logs (``account``, ``host``, ``started``, ``ended``).
-        windows: session -> (account, first and last second of its capture).
-
-    A connection that only touches a window's end is left out on both sides: whether one of its
-    packets fell inside cannot be told from the Echo's log. An unnamed server claims nothing, so it
-    is not wrong; if it hides a planted host, that host is missed.
-    """
-    planted: set[tuple[str, ...]] = set()
-    unsure: set[tuple[str, ...]] = set()
-    contacts = list(contacts)
-    for session, (account, first, last) in windows.items():
-        for contact in contacts:
-            if contact["account"] != account:
-                continue
-            inside = contact["started"] < last - BOUNDARY and contact["ended"] > first + BOUNDARY
-            touching = contact["started"] < last + BOUNDARY and contact["ended"] > first - BOUNDARY
-            if inside:
-                planted.add((session, contact["host"]))
-            elif touching:
-                unsure.add((session, contact["host"]))
-    pairs: set[tuple[str, ...]] = {(str(r["session"]), str(r["host"])) for r in found if r["host"]}
-    return _compare("endpoints", pairs - (unsure - planted), planted)
-
-
-def score_data_types(
-    found: Iterable[Row], contacts: Iterable[Row], windows: Mapping[str, tuple[str, float, float]]
-) -> Score:
-    """Compare (session, host, kind of data) triples.
-
-    Args:
-        found: rows of the data types outcome (``session``, ``host``, ``data_type``).
-        contacts: the Echos' own logs (``account``, ``host``, ``ended``, ``open``, ``error``,
-            ``data``).
-        windows: session -> (account, first and last second), decrypted sessions only.
-
-    A request belongs to the session in which it ended. One that failed or ended at a session's
-    end is left out on both sides: what of it came through cannot be told from the Echo's log.
-    """
-    planted: set[tuple[str, ...]] = set()
-    unsure: set[tuple[str, ...]] = set()
-    told = [contact for contact in contacts if contact.get("data")]
-    for session, (account, first, last) in windows.items():
-        for contact in told:
-            ended = contact["ended"]
-            if contact["account"] != account or not first - BOUNDARY < ended < last + BOUNDARY:
-                continue
-            inside = first + BOUNDARY < ended < last - BOUNDARY
-            whole = not contact["open"] and contact["error"] is None
-            rows = {(session, contact["host"], kind) for kind in contact["data"]}
-            if inside and whole:
-                planted |= rows
-            else:
-                unsure |= rows
-    triples: set[tuple[str, ...]] = {
-        (str(r["session"]), str(r["host"]), str(r["data_type"])) for r in found
-    }
-    return _compare("data types", triples - (unsure - planted), planted)
-
-
 def score_syncs(found: Iterable[Row], log: Iterable[Row]) -> Score:
     """Compare (account, whose identifier, receiver) triples of registrable domains."""
-    return _compare(
+    return compare(
         "syncs",
         {(str(r["account"]), str(r["source"]), str(r["target"])) for r in found},
         {(str(r["account"]), str(r["from_domain"]), str(r["to_domain"])) for r in log},
@@ -191,7 +126,7 @@ def score_bids(
         for entry in within(log, [(visit, account, started, ended)]):
             cpm = entry["cpm"] if entry["answer"] == "bid" else None
             planted.add(numbered(visit, entry["slot"], entry["bidder"], cpm))
-    return _compare("bids", recorded, planted)
+    return compare("bids", recorded, planted)
 
 
 def planted_effect(

@@ -19,7 +19,9 @@ from echoaudit.lab.air import Air, socket_of
 from echoaudit.lab.authority import load_or_make
 from echoaudit.lab.machine import Machine
 from echoaudit.lab.prebid import bundle
+from echoaudit.lab.truth import write_world
 from echoaudit.lab.world import World, load_world
+from echoaudit.lab.world_settings import BLOCKED
 from echoaudit.lab.world_settings import overlay as world_overlay
 from echoaudit.study import LoadedStudy
 from echoaudit.study.models import Config, LabSettings
@@ -49,12 +51,10 @@ def overlay(study: LoadedStudy, config: Config, state: Path) -> dict[str, Any]:
         upstream_authority=state / "ca" / "ca.pem",
         proxy_authority=state / "proxy",
     )
-    return {
-        **ours,
-        **network,
-        **_sound_devices(_settings(config)),
-        "gateway": {**ours["gateway"], **network["gateway"]},
-    }
+    gateway = {**ours["gateway"], **network["gateway"]}
+    if "block" in gateway:
+        gateway["block"] = [*config.gateway.block, *gateway["block"]]
+    return {**ours, **network, **_sound_devices(_settings(config)), "gateway": gateway}
 
 
 def _sound_devices(settings: LabSettings) -> dict[str, Any]:
@@ -79,6 +79,8 @@ def boot(study: LoadedStudy, config: Config, state: Path) -> Iterator[Callable[[
     world = _world(config)
     accounts = _accounts(study, config)
     load_or_make(state / "ca")
+    (state / BLOCKED).write_text("\n".join([*world.file.blocked, ""]), encoding="ascii")
+    write_world(state, world.truth())
     credentials = _write_accounts(state, accounts)
     with _air(settings, accounts):
         machine = Machine(

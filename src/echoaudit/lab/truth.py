@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from echoaudit.errors import BadInput
+
 Log = Literal["bids", "syncs", "requests", "events"]
+WORLD = "world.json"
 LOGS: tuple[Log, ...] = ("bids", "syncs", "requests", "events")
 
 
@@ -59,6 +62,30 @@ def _drop_torn_line(path: Path) -> None:
     if whole != len(data):
         with path.open("r+b") as file:
             file.truncate(whole)
+
+
+def write_world(state: Path, world: Mapping[str, Any]) -> None:
+    """Keep what a perfect study of the world finds beside what happened in it."""
+    folder = truth_folder(state)
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = folder / f"{WORLD}.new"
+    fresh.write_text(json.dumps(world, indent=1) + "\n", encoding="utf-8")
+    fresh.replace(folder / WORLD)
+
+
+def read_world(state: Path) -> dict[str, Any]:
+    """What `write_world` kept.
+
+    Raises:
+        BadInput: it is not there.
+    """
+    path = truth_folder(state) / WORLD
+    try:
+        world = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        found = getattr(error, "strerror", None) or "no JSON"
+        raise BadInput(f"the world's truth cannot be read: {found}", file=path) from error
+    return dict(world)
 
 
 def read_contacts(state: Path) -> Iterator[dict[str, Any]]:

@@ -19,22 +19,36 @@ from echoaudit.lab.world_model import (
     Bidder,
     Contact,
     HostRow,
+    Http,
+    Kind,
     Organisation,
     Party,
     Publisher,
+    Role,
     Send,
     WorldFile,
 )
 from echoaudit.study.faults import Fault, Origin, error, shown
 from echoaudit.study.models import Skill
-from echoaudit.study.tree import Node, Scalar, Table, overlay, parse
+from echoaudit.study.tree import Node, Scalar, Table, extend, overlay, parse
 from echoaudit.study.typed import read
 
 NETWORK = IPv4Network("198.18.0.0/15")
 """Addresses reserved for tests (RFC 2544): they never exist on the internet."""
 BASED_ON = "based_on"
 """Key of a file that says only how it differs from another world."""
+ADD = "add"
+"""Key of such a file: what goes before the items of the other world's lists."""
 MOST_BASES = 3
+ROLES: dict[Kind, Role] = {
+    "platform": "functional",
+    "vendor": "functional",
+    "publisher": "functional",
+    "advertising": "advertising",
+    "tracking": "tracking",
+    "hosting": "hosting",
+}
+"""What the hosts of an organisation are for, unless they say otherwise."""
 DEFAULT_BEHAVIOUR = Behaviour(interest="any")
 
 
@@ -45,7 +59,7 @@ class Host:
     name: str
     address: str
     tls: Literal["1.2", "1.3"]
-    http: Literal["1.1", "2"]
+    http: Http
     cname: str | None
 
 
@@ -81,13 +95,13 @@ class World:
 
     @cached_property
     def _hosts(self) -> dict[str, Host]:
-        addresses: dict[tuple[str, str, str], IPv4Address] = {}
-        found: dict[str, Host] = {}
-        for organisation, row in _rows(self.file):
-            group = (organisation.organisation, row.tls, row.http)
-            address = addresses.setdefault(group, NETWORK[257 + len(addresses)])
-            found[row.host] = Host(row.host, str(address), row.tls, row.http, row.cname)
-        return found
+        addresses = _addresses(self.file)
+        return {
+            row.host: Host(
+                row.host, addresses[row.address_of or row.host], row.tls, row.http, row.cname
+            )
+            for _, row in _rows(self.file)
+        }
 
     @cached_property
     def parties(self) -> dict[str, Party]:
@@ -161,6 +175,8 @@ class World:
             "world": self.name,
             "targeting": self.file.targeting,
             "organisations": _organisations(self.file),
+            "roles": _roles(self.file),
+            "blocked": list(self.file.blocked),
             "effects": {interest: self.effect(interest) for interest in self._interests()},
             "lifts": {b.bidder: dict(b.lifts) for b in self.file.bidders if self.file.targeting},
             "syncs": [list(pair) for pair in sorted(self.syncs())],
@@ -225,14 +241,15 @@ def find_world(name_or_path: str | Path) -> Path:
 
 
 def _tree(path: Path, depth: int = 0) -> Node:
-    """The file's tree, laid over that of the world it is based on."""
+    """The file's tree, laid over that of the world it is based on and adding to its lists."""
     tree = parse(path.read_bytes(), Origin(str(path), folder=path.parent))
     if not isinstance(tree, Table):
         return tree
     base = next((entry.value for entry in tree.entries if entry.key.text == BASED_ON), None)
     if base is None:
         return tree
-    rest = Table(tuple(e for e in tree.entries if e.key.text != BASED_ON), tree.origin)
+    rest = Table(tuple(e for e in tree.entries if e.key.text not in (BASED_ON, ADD)), tree.origin)
+    added = [entry.value for entry in tree.entries if entry.key.text == ADD]
     if not isinstance(base, Scalar) or depth == MOST_BASES:
         what = "another world's file beside this one, up to three times"
         raise error([Fault(base.origin, f"{BASED_ON} cannot be followed", what, "paper.yaml")])
@@ -240,13 +257,33 @@ def _tree(path: Path, depth: int = 0) -> Node:
     if not below.is_file():
         found = f"no file {shown(base.text)}"
         raise error([Fault(base.origin, found, "another world's file", "based_on: paper.yaml")])
-    return overlay(_tree(below, depth + 1), rest)
+    whole = overlay(_tree(below, depth + 1), rest)
+    return extend(whole, added[0]) if added else whole
 
 
 def _rows(file: WorldFile) -> Iterator[tuple[Organisation, HostRow]]:
     for organisation in file.organisations:
         for row in organisation.hosts:
             yield organisation, row
+
+
+def _addresses(file: WorldFile) -> dict[str, str]:
+    """The address of each host that has one of its own, in the file's order."""
+    groups: dict[tuple[str, str, str], IPv4Address] = {}
+    found: dict[str, str] = {}
+    for organisation, row in _rows(file):
+        if row.address_of is None:
+            group = (organisation.organisation, row.tls, row.http)
+            found[row.host] = str(groups.setdefault(group, NETWORK[257 + len(groups)]))
+    return found
+
+
+def _roles(file: WorldFile) -> dict[str, dict[str, Any]]:
+    """What each host is for, and whether public lists are known to say so."""
+    return {
+        row.host: {"role": row.role or ROLES[organisation.kind], "listed": row.role is not None}
+        for organisation, row in _rows(file)
+    }
 
 
 def _hop(source: str, send: Send) -> Hop:

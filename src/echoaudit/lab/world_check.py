@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from echoaudit.domains import registrable
-from echoaudit.lab.world_model import PLATFORM, AdapterName, Bidder, Contact, WorldFile
+from echoaudit.lab.world_model import PLATFORM, AdapterName, Bidder, Contact, HostRow, WorldFile
 from echoaudit.study.faults import shown, suggestion
 from echoaudit.study.typed import Place, Problem
 
@@ -34,8 +34,12 @@ def problems(world: WorldFile) -> Iterator[Problem]:
     yield from _unserved(world)
     yield from _dangling(world)
     yield from _behaviours(world)
+    rows = {row.host: row for _, row in _rows(world)}
+    for place, row in _rows(world):
+        yield from _served(row, rows, place)
     for place, contact in _contacts(world):
         yield from _contact(contact, place)
+        yield from _wire(contact, rows, place)
     for index, bidder in enumerate(world.bidders):
         yield from _bidder(world, bidder, ("bidders", index))
 
@@ -44,12 +48,7 @@ def problems(world: WorldFile) -> Iterator[Problem]:
 
 
 def _doubles(world: WorldFile) -> Iterator[Problem]:
-    hosts = [
-        (("organisations", o, "hosts", h, "host"), row.host)
-        for o, organisation in enumerate(world.organisations)
-        for h, row in enumerate(organisation.hosts)
-    ]
-    yield from _twice("host", hosts)
+    yield from _twice("host", [((*place, "host"), row.host) for place, row in _rows(world)])
     owners = [o.organisation for o in world.organisations]
     yield from _twice("organisation", _listed(owners, "organisations", "organisation"))
     yield from _twice("party", _listed([p.party for p in world.parties], "parties", "party"))
@@ -66,6 +65,12 @@ def _doubles(world: WorldFile) -> Iterator[Problem]:
         yield from _twice("slot", slots)
         codes = [(("publishers", index, "bidders", b), c) for b, c in enumerate(publisher.bidders)]
         yield from _twice("bidder", codes)
+
+
+def _rows(world: WorldFile) -> Iterator[tuple[Place, HostRow]]:
+    for o, organisation in enumerate(world.organisations):
+        for h, row in enumerate(organisation.hosts):
+            yield ("organisations", o, "hosts", h), row
 
 
 def _listed(names: Iterable[str], *place: str) -> list[Named]:
@@ -85,7 +90,7 @@ def _twice(what: str, names: Iterable[Named]) -> Iterator[Problem]:
 
 
 def _unserved(world: WorldFile) -> Iterator[Problem]:
-    served = [h.host for o in world.organisations for h in o.hosts]
+    served = [row.host for _, row in _rows(world)]
     known = set(served)
     for place, name in _hosts_used(world):
         if name not in known:
@@ -97,6 +102,10 @@ def _hosts_used(world: WorldFile) -> Iterator[Named]:
     platform = world.platform
     yield from ((("platform", part), getattr(platform, part)) for part in ("voice", "shop", "ads"))
     yield from (((*place, "host"), contact.host) for place, contact in _contacts(world))
+    yield from ((("blocked", index), name) for index, name in enumerate(world.blocked))
+    for place, row in _rows(world):
+        if row.address_of is not None:
+            yield (*place, "address_of"), row.address_of
     yield from _listed([p.host for p in world.parties], "parties", "host")
     yield from _listed([p.host for p in world.publishers], "publishers", "host")
     for index, bidder in enumerate(world.bidders):
@@ -171,6 +180,34 @@ def _behaviours(world: WorldFile) -> Iterator[Problem]:
                 yield Problem(
                     ("parties", index, "sends", s, "to"), found, "another party", "to: platform"
                 )
+
+
+def _served(row: HostRow, rows: Mapping[str, HostRow], place: Place) -> Iterator[Problem]:
+    """Whether a host can be served as it says."""
+    if row.http == "3" and row.tls != "1.3":
+        what = "tls 1.3, which is part of QUIC"
+        yield Problem((*place, "tls"), f"HTTP/3 over TLS {row.tls}", what, 'tls: "1.3"')
+    other = rows.get(row.address_of or "")
+    if other is None:
+        return
+    if other.address_of is not None:
+        found = f"the address of {shown(other.host)}, which has none of its own"
+        example = f"address_of: {other.address_of}"
+        yield Problem((*place, "address_of"), found, "a host without address_of", example)
+    if (row.tls, row.http) != (other.tls, other.http):
+        found = f"the address of {shown(other.host)}, a server of another kind"
+        what = "the same tls and http as that host"
+        yield Problem((*place, "address_of"), found, what, f'http: "{other.http}"')
+
+
+def _wire(contact: Contact, rows: Mapping[str, HostRow], place: Place) -> Iterator[Problem]:
+    """Whether a contact's hello belongs to the protocol that it is made by."""
+    row = rows.get(contact.host)
+    if row is None or row.http != "3" or (contact.sni and contact.hello == "whole"):
+        return
+    part = "hello" if contact.sni else "sni"
+    found = f"an unusual hello to {shown(row.host)}, which speaks QUIC"
+    yield Problem((*place, part), found, 'a host of http "1.1" or "2"', 'http: "2"')
 
 
 def _contact(contact: Contact, place: Place) -> Iterator[Problem]:

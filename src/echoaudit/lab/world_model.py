@@ -43,6 +43,8 @@ BidderCode = Annotated[
 AdapterName = Literal["appnexus", "rubicon", "ix", "openx", "pubmatic", "adkernel"]
 Encoding = Literal["plain", "base64", "base64url", "hex", "md5", "sha1", "sha256"]
 Kind = Literal["platform", "vendor", "advertising", "tracking", "hosting", "publisher"]
+Role = Literal["functional", "advertising", "tracking", "hosting"]
+Http = Literal["1.1", "2", "3"]
 
 PLATFORM = "platform"
 """The name of the platform as a receiver of cookie syncs."""
@@ -54,10 +56,14 @@ class HostRow(Strict):
     host: HostName
     tls: Literal["1.2", "1.3"] = "1.3"
     """The only TLS version its server speaks."""
-    http: Literal["1.1", "2"] = "2"
-    """The best HTTP version its server speaks."""
+    http: Http = "2"
+    """The best HTTP version its server speaks; "3" is QUIC, beside HTTP/2 for whom it fails."""
     cname: HostName | None = None
     """Another name that DNS answers with first."""
+    address_of: HostName | None = None
+    """Another host, of anybody, whose address it is served at."""
+    role: Role | None = None
+    """What public lists are known to say it is for; absent: they need not know it."""
 
 
 class Organisation(Strict):
@@ -80,7 +86,7 @@ class DataSend(Strict):
 
 
 class Contact(Strict):
-    """A request that an Echo makes."""
+    """A request that an Echo makes, on a connection of its own."""
 
     host: HostName
     path: UrlPath = "/"
@@ -93,6 +99,12 @@ class Contact(Strict):
     """How the body holds what ``sends`` puts there."""
     gzip: bool = False
     """Whether the body is compressed."""
+    lookup: Literal["always", "once", "never"] = "always"
+    """How often an Echo asks DNS for the host; never: its address is built in."""
+    sni: bool = True
+    """Whether the ClientHello names the host."""
+    hello: Literal["whole", "segments", "records", "large"] = "whole"
+    """The ClientHello: in one packet, over several, in two TLS records, or too large for one."""
 
 
 class Background(Contact):
@@ -239,6 +251,8 @@ class WorldFile(Strict):
     catalogues: tuple[Path, ...] = ()
     """Skills that exist besides those of the study; relative to the file."""
     noise: Noise = Noise()
+    blocked: tuple[HostName, ...] = ()
+    """Hosts on the block list of the gateway that the Echos are behind."""
     organisations: tuple[Organisation, ...] = Field(min_length=1)
     platform: Platform
     behaviours: tuple[Behaviour, ...] = ()

@@ -205,3 +205,20 @@ def overlay(base: Node, top: Node) -> Node:
     ]
     added = [entry for key, entry in above.items() if key not in below]
     return Table((*merged, *added), base.origin)
+
+
+def extend(base: Node, more: Node) -> Node:
+    """``base`` with the items of ``more``'s lists before those of its own, table by table.
+
+    Whatever is no list in both is replaced.
+    """
+    if isinstance(base, Items) and isinstance(more, Items):
+        return Items((*more.nodes, *base.nodes), base.origin)
+    if not isinstance(base, Table) or not isinstance(more, Table):
+        return more
+    below = {entry.key.text: entry.value for entry in base.entries}
+    grown = (
+        Entry(e.key, extend(below[e.key.text], e.value)) if e.key.text in below else e
+        for e in more.entries
+    )
+    return overlay(base, Table(tuple(grown), more.origin))

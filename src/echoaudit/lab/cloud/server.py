@@ -9,6 +9,7 @@ import ssl
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, cast
 
 from hypercorn.asyncio import serve as hypercorn_serve
@@ -30,9 +31,18 @@ KEEP_ALIVE = 120.0
 class _ServerConfig(Config):
     """Hypercorn's settings with a TLS context of our own (None: plain HTTP)."""
 
-    def __init__(self, context: ssl.SSLContext | None, sockets: Iterable[socket.socket]) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext | None,
+        sockets: Iterable[socket.socket],
+        quic: tuple[socket.socket, Path] | None = None,
+    ) -> None:
+        """``quic``: a UDP socket for HTTP/3, and the leaf that it shows."""
         super().__init__()
         self._context = context
+        if quic is not None:
+            self.quic_bind = [f"fd://{quic[0].detach()}"]
+            self.certfile = self.keyfile = str(quic[1])
         # Hypercorn takes the descriptors over and closes them.
         self.bind = [f"fd://{sock.detach()}" for sock in sockets]
         self.backlog = BACKLOG
@@ -49,19 +59,25 @@ class _ServerConfig(Config):
 
 
 def on_addresses(world: World, authority: Authority) -> list[Config]:
-    """Servers on the world's own addresses: port 443 by kind of server, and port 80.
+    """Servers on the world's own addresses: port 443 of each, and port 80 of all.
 
     Raises:
         Unavailable: an address is not on this machine, or a port is taken.
     """
-    kinds: dict[tuple[str, str], list[Host]] = defaultdict(list)
+    places: dict[str, list[Host]] = defaultdict(list)
     for host in world.hosts():
-        kinds[host.tls, host.http].append(host)
-    configs = [
-        _ServerConfig(_context(authority, hosts, [tls]), _sockets(hosts, 443))
-        for (tls, _), hosts in kinds.items()
-    ]
-    return [*configs, _ServerConfig(None, _sockets(world.hosts(), 80))]
+        places[host.address].append(host)
+    secure = [_server(authority, address, hosts) for address, hosts in places.items()]
+    return [*secure, _ServerConfig(None, [_listen(address, 80) for address in places])]
+
+
+def _server(authority: Authority, address: str, hosts: list[Host]) -> Config:
+    """The server of one address, whose hosts are of one kind."""
+    leaf = _unnamed(authority, address, hosts)
+    context = _context(authority, hosts, [hosts[0].tls], leaf)
+    quic = hosts[0].http == "3"
+    datagrams = (_bind(address, 443, socket.SOCK_DGRAM), leaf) if quic else None
+    return _ServerConfig(context, [_listen(address, 443)], datagrams)
 
 
 def on_loopback(world: World, authority: Authority, port: int) -> list[Config]:
@@ -70,7 +86,8 @@ def on_loopback(world: World, authority: Authority, port: int) -> list[Config]:
     Raises:
         Unavailable: the port is taken.
     """
-    context = _context(authority, world.hosts(), ["1.2", "1.3"])
+    leaf = _unnamed(authority, LOOPBACK, world.hosts())
+    context = _context(authority, world.hosts(), ["1.2", "1.3"], leaf)
     return [_ServerConfig(context, [_listen(LOOPBACK, port)])]
 
 
@@ -89,25 +106,32 @@ async def serve(app: ASGIApp, configs: list[Config]) -> None:
         print(READY, flush=True)
 
 
-def _context(authority: Authority, hosts: Iterable[Host], versions: list[str]) -> ssl.SSLContext:
+def _context(
+    authority: Authority, hosts: Iterable[Host], versions: list[str], unnamed: Path
+) -> ssl.SSLContext:
     leaves = {host.name: authority.leaf(host.name) for host in hosts}
-    return by_name(leaves, {host.name: host.http for host in hosts}, versions)
+    return by_name(leaves, {host.name: host.http for host in hosts}, versions, unnamed)
 
 
-def _sockets(hosts: Iterable[Host], port: int) -> list[socket.socket]:
-    return [_listen(address, port) for address in dict.fromkeys(h.address for h in hosts)]
+def _unnamed(authority: Authority, address: str, hosts: Iterable[Host]) -> Path:
+    return authority.address_leaf(address, [host.name for host in hosts])
 
 
 def _listen(address: str, port: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock = _bind(address, port, socket.SOCK_STREAM)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.listen(BACKLOG)
+    return sock
+
+
+def _bind(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, kind)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((address, port))
     except OSError as error:
         sock.close()
         raise Unavailable(f"{address}:{port}: {error.strerror}", fix=_fix(error)) from None
-    sock.listen(BACKLOG)
     return sock
 
 

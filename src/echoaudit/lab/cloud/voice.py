@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from echoaudit.lab.cloud.context import Cloud, StockedSkill
-from echoaudit.lab.world import World
+from echoaudit.lab.world import Host, World
 from echoaudit.lab.world_model import Contact
 from echoaudit.study.models import DataType
 
@@ -159,7 +159,14 @@ def contact_order(world: World, contact: Contact, facts: Mapping[DataType, str])
         "send_bytes": contact.send_bytes,
         "tls": host.tls,
         "http": host.http,
+        **_wire(contact, host),
     }
+
+
+def _wire(contact: Contact, host: Host) -> dict[str, Any]:
+    """How the connection differs from what is usual."""
+    unusual = contact.model_dump(include={"lookup", "sni", "hello"}, exclude_defaults=True)
+    return {**unusual, "address": host.address} if contact.lookup == "never" else unusual
 
 
 def _facts(cloud: Cloud, account: str, command: str = "") -> dict[DataType, str]:
