@@ -14,8 +14,8 @@ def contact(started, host="a.example", address="198.18.1.1", **more):
     return {"started": started, "host": host, "address": address, **usual, **shown, **more}
 
 
-def row(session, host="", addresses="198.18.1.1", **more):
-    return {"session": session, "host": host, "addresses": addresses, **more}
+def row(session, host="", addresses="198.18.1.1", witness="dns", **more):
+    return {"session": session, "host": host, "addresses": addresses, "witness": witness, **more}
 
 
 def endpoints(found, contacts, decrypted=()):
@@ -36,6 +36,14 @@ def test_what_nothing_names_is_right_without_a_name_only():
     guessed = endpoints([row("one", "a.example")], contacts)
     assert guessed == (["one a.example"], ["one 198.18.1.1"])
     assert endpoints([], contacts) == ([], ["one 198.18.1.1"])
+
+
+@pytest.mark.parametrize("witness", ["probe", "reverse-dns"])
+def test_a_witness_that_is_asked_later_may_be_right_and_may_be_wrong(witness):
+    contacts = [contact(150, **HIDDEN)]
+    assert endpoints([row("one", "a.example", witness=witness)], contacts) == ([], [])
+    misled = endpoints([row("one", "b.example", witness=witness)], contacts)
+    assert misled == (["one b.example"], ["one 198.18.1.1"])
 
 
 def test_an_earlier_look_up_names_later_contacts_of_the_same_account():

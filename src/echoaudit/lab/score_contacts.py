@@ -6,6 +6,7 @@ What of it could be known at all is stated in ``docs/lab.md``.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from echoaudit.lab.score import Row, Rows, Score, compare
@@ -16,6 +17,8 @@ QUIC = "3"
 """The HTTP version that goes over QUIC."""
 NULL_ADDRESSES = ("0.0.0.0", "::")
 UNKNOWN = "unknown"
+ASKED_LATER = ("probe", "reverse-dns")
+"""Witnesses that are asked about an address after the fact: what they say need not be known."""
 Windows = Mapping[str, tuple[str, float, float]]
 
 
@@ -29,7 +32,7 @@ def score_endpoints(
 
     Args:
         found: rows of the endpoints outcome that were truly contacted (``session``, ``host``,
-            ``addresses``).
+            ``addresses``, ``witness``).
         contacts: the Echos' own logs (``account``, ``host``, ``started``, ``ended``, ``address``,
             ``looked_up``, ``sni``, ``http``).
         windows: session -> (account, first and last second of its capture).
@@ -43,10 +46,10 @@ def score_endpoints(
     planted, unsure = Rows(), Rows()
     reached = [contact for contact in contacts if not _is_blocked(contact)]
     looked_up = _look_ups(reached)
-    addresses: Rows = set()
+    hosts: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for session, contact, inside in _placed(reached, windows):
         by_name, by_address = (session, contact["host"]), (session, str(contact.get("address")))
-        addresses.add(by_address)
+        hosts[by_address].add(contact["host"])
         named = _is_named(contact, looked_up)
         if not named and session in decrypted and contact.get("http") != QUIC:
             # Its request names it, if it was written down before the session was over.
@@ -56,7 +59,7 @@ def score_endpoints(
             unsure |= {by_name, by_address}
         else:
             planted.add(by_name if named else by_address)
-    pairs = _named_or_addressed(found, planted, addresses)
+    pairs = _named_or_addressed(found, planted, hosts)
     return compare("endpoints", pairs - (unsure - planted), planted)
 
 
@@ -96,18 +99,24 @@ def _is_named(contact: Row, looked_up: Mapping[tuple[str, str, str], float]) -> 
     return bool(looked_up.get(key, math.inf) <= contact["started"])
 
 
-def _named_or_addressed(found: Iterable[Row], planted: Rows, addresses: Rows) -> Rows:
-    """What endpoints claim: hosts; and unnamed servers, where that is right or nobody was."""
+def _named_or_addressed(
+    found: Iterable[Row], planted: Rows, hosts: Mapping[tuple[str, ...], set[str]]
+) -> Rows:
+    """What endpoints claim: hosts; and unnamed servers, where that is right or nobody was.
+
+    ``hosts``: whom the Echo contacted, by session and address.
+    """
     pairs: Rows = set()
     for row in found:
         session, host = str(row["session"]), str(row["host"] or "")
-        if host:
+        servers = {(session, address) for address in str(row["addresses"]).split()}
+        by_address = servers & planted
+        if not host:
+            pairs |= by_address | (servers - hosts.keys())
+        elif row["witness"] in ASKED_LATER and any(host in hosts[pair] for pair in by_address):
+            pairs |= by_address
+        else:
             pairs.add((session, host))
-            continue
-        for address in str(row["addresses"]).split():
-            pair = (session, address)
-            if pair in planted or pair not in addresses:
-                pairs.add(pair)
     return pairs
 
 
