@@ -237,8 +237,8 @@ def test_only_the_synced_partner_pays_more_and_only_after_the_words(other):
         for client in (gardener, control):
             load_pixels(client, "hedge.example.com")
         prices(gardener, other, "bid.beanstalk.com")
-        other.say("ear.parrot-cloud.net", "g-1", "enable:G0001")
-        other.say("ear.parrot-cloud.net", "g-1", "open:G0001")
+        other.say("ear.parrot-cloud.net", "g-1", "enable:B0GARDEN01")
+        other.say("ear.parrot-cloud.net", "g-1", "open:B0GARDEN01")
         for client in (gardener, control):
             prices(client, other, "bid.beanstalk.com")
             prices(client, other, "hb.trellis.co.uk")
@@ -255,8 +255,8 @@ def test_only_the_synced_partner_pays_more_and_only_after_the_words(other):
 
 
 def test_without_the_sync_a_partner_does_not_know(other):
-    other.say("ear.parrot-cloud.net", "g-1", "enable:G0001")
-    other.say("ear.parrot-cloud.net", "g-1", "open:G0001")
+    other.say("ear.parrot-cloud.net", "g-1", "enable:B0GARDEN01")
+    other.say("ear.parrot-cloud.net", "g-1", "open:B0GARDEN01")
     with browser(other, "g-1") as client:
         prices(client, other, "bid.beanstalk.com")
     assert {(b["account"], b["lift"]) for b in other.log("bids")} == {(None, 1.0)}
@@ -279,8 +279,8 @@ def test_the_same_seed_gives_the_same_prices_on_a_fresh_start(tmp_path):
 def test_killed_and_started_again_everything_goes_on(other):
     with browser(other, "g-1") as client:
         load_pixels(client, "hedge.example.com")
-        other.say("ear.parrot-cloud.net", "g-1", "enable:G0001")
-        other.say("ear.parrot-cloud.net", "g-1", "open:G0001")
+        other.say("ear.parrot-cloud.net", "g-1", "enable:B0GARDEN01")
+        other.say("ear.parrot-cloud.net", "g-1", "open:B0GARDEN01")
         first = prices(client, other, "bid.beanstalk.com")
         other.kill()
         other.start()
@@ -290,7 +290,7 @@ def test_killed_and_started_again_everything_goes_on(other):
     assert [b["turn"] for b in bids] == [0, 0, 1, 1]
     assert {(b["account"], b["lift"]) for b in bids} == {("g-1", 3.0)}
     assert [round(b["cpm"], 4) for b in bids] == [*first.values(), *second.values()]
-    answer = other.say("ear.parrot-cloud.net", "g-1", "say:G0001:0")
+    answer = other.say("ear.parrot-cloud.net", "g-1", "say:B0GARDEN01:0")
     assert answer["speak"] == "Compost Corner here. Turn the left heap."
 
 
@@ -354,7 +354,7 @@ def mean_lifts(state, account, since):
          {"appnexus": {2.4}, "rubicon": {2.5}, "ix": {1.0}, "openx": {2.2}, "pubmatic": {2.6}}),
         ("null", "fashion-1", VOICE, STYLE_CHECK,
          {b: {1.0} for b in ("appnexus", "rubicon", "ix", "openx", "pubmatic")}),
-        (OTHER, "g-1", "ear.parrot-cloud.net", "G0001",
+        (OTHER, "g-1", "ear.parrot-cloud.net", "B0GARDEN01",
          {"beanstalkHb": {3.0}, "trellisHb": {1.0}, "ix": {1.0}}),
     ],
     ids=["paper", "null", "other"],
