@@ -1,12 +1,14 @@
 """The gateway on paper: addresses, rules, DNS and block lists."""
 
+import itertools
 import json
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
 from echoaudit.errors import BadInput, Unavailable
-from echoaudit.instruments.gateway import Gateway, check, resolver, rules
+from echoaudit.instruments.gateway import Gateway, check, doh, resolver, rules
 from echoaudit.instruments.gateway.blocklist import is_blocked, parse_blocklist, read_blocklists
 from echoaudit.instruments.gateway.lan import lan_of
 from echoaudit.study.models import GatewaySettings
@@ -75,7 +77,9 @@ def rules_of(**values: object) -> str:
     before = rules.Before(
         "lan0", "192.168.77.1/24", forwarding=False, addressed=True, bridge_rules=False
     )
-    return rules.ruleset(lan, proxy_port=8081, drop_quic=True, drop_dot=False, before=before)
+    drops = rules.Drops(quic=True, dot=False, doh=True)
+    known = doh.resolvers().addresses
+    return rules.ruleset(lan, proxy_port=8081, drops=drops, resolvers=known, before=before)
 
 
 def test_only_trusting_devices_are_redirected() -> None:
@@ -111,6 +115,26 @@ def test_counts_are_of_one_device_and_one_session() -> None:
     assert one["quic"] == {"packets": 3, "bytes": 30}
     assert one["dot"] == {"packets": 0, "bytes": 0}
     assert rules.counted_since(before, after, "fc:a1:83:00:00:02")["quic"]["packets"] == 7
+
+
+def test_known_resolvers_are_of_public_addresses_and_each_listed_once() -> None:
+    known = doh.resolvers()
+    assert all(network.is_global for network in known.addresses)
+    for one, other in itertools.pairwise(known.addresses):
+        assert not one.overlaps(other), "nft would refuse the set"
+    assert {IPv4Network("8.8.8.8"), IPv4Network("1.1.1.1")} <= set(known.addresses)
+    assert list(parse_blocklist("\n".join(known.names), doh.FILE)) == list(known.names)
+
+
+def test_dns_over_https_is_counted_before_the_proxy_takes_it(tmp_path: Path) -> None:
+    line = next(x for x in rules_of(trusting=("b-1",)).splitlines() if "@resolvers" in x)
+    assert "update @doh { ether saddr }" in line
+    names = tmp_path / "names.jsonl"
+    asked = ["dns.google", "x.cloudflare-dns.com", "notdns.google.test", doh.CANARY]
+    events = [{"event": "query", "name": name} for name in asked]
+    events.append({"event": "blocked", "name": "dns.google"})
+    names.write_text("".join(json.dumps(event) + "\n" for event in events))
+    assert doh.questions(names) == 3
 
 
 # --- DHCP and DNS -----------------------------------------------------------------------------

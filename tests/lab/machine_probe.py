@@ -78,7 +78,14 @@ udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 tcp = socket.socket(); tcp.settimeout(0.5)
 print(tcp.connect_ex(("198.18.0.1", 853)))
 ask = bytes.fromhex("0007010000010000000000000361706905766f6963650474657374") + b"\\0\\0\\1\\0\\1"
+udp.sendto(b"x", ("1.1.1.1", 443)); doh = socket.socket(); doh.settimeout(0.5)
+print(doh.connect_ex(("8.8.8.8", 443)))
 udp.settimeout(3); udp.sendto(ask, ("8.8.8.8", 53)); print(udp.recv(500)[-4:].hex())
+"""
+
+KNOWN_RESOLVER = """
+import socket
+tcp = socket.socket(); tcp.settimeout(0.5); print(tcp.connect_ex(("8.8.8.8", 443)))
 """
 
 
@@ -97,6 +104,9 @@ def traffic(folder: Path) -> dict[str, Any]:
             result["trusting"] = curl(folder, "open-1", "api.voice.test", proxy)
             result["blocked"] = told(folder, "plain-1", "getent", "ahostsv4", "tracker.ads.test")
             result["unknown"] = told(folder, "plain-1", "getent", "ahostsv4", "nowhere.test")
+            for name in ("dns.google", "use-application-dns.net"):
+                result[name] = told(folder, "plain-1", "getent", "ahostsv4", name)
+            result["proxied"] = told(folder, "open-1", sys.executable, "-c", KNOWN_RESOLVER)
             result["spray"] = told(folder, "plain-1", sys.executable, "-c", SPRAY)
         result["devices"] = {account: gateway.device(account) for account in accounts}
         result["running"] = _state_of_network()

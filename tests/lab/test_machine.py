@@ -131,7 +131,12 @@ def test_a_pinned_and_a_trusting_speaker_side_by_side(folder: Path) -> None:
     assert result["trusting"] == [0, "hello from api.voice.test"]
     assert result["blocked"][1].startswith("0.0.0.0")
     assert result["unknown"][0] != 0
-    assert result["spray"] == [0, "11\nc6120001\n"], "853 dropped; 8.8.8.8 answered by the gateway"
+    assert result["spray"] == [0, "11\n11\nc6120001\n"], (
+        "853 and DoH dropped; 8.8.8.8 answered by us"
+    )
+    assert result["dns.google"][1].startswith("0.0.0.0")
+    assert result["use-application-dns.net"] == [2, ""], "no such name"
+    assert result["proxied"] == [0, "11\n"], "dropped before the proxy takes it"
     assert result["devices"]["plain-1"]["policy"] == "pinned"
     _check_pinned(folder / "sessions" / "plain-1", lan_mac("plain-1"))
     _check_trusting(folder / "sessions" / "open-1")
@@ -142,6 +147,9 @@ def _check_pinned(session: Path, mac: str) -> None:
     assert capture["filter"] == f"ether host {mac}"
     assert capture["quic"] == {"policy": "drop", "packets": 3, "bytes": 3 * 29}
     assert capture["dot"]["packets"] >= 1
+    assert capture["doh"]["policy"] == "drop"
+    assert capture["doh"]["packets"] >= 2, "UDP to one known resolver, TCP to another"
+    assert capture["doh"]["questions"] == 2
     assert capture["redirected_dns"]["packets"] == 1
     packets = capture["packets"]
     assert [count for name, count in packets.items() if name.startswith("dropped")] == [0] * 4
@@ -189,10 +197,13 @@ def _check_trusting(session: Path) -> None:
         check=True,
     ).stdout
     assert flows == "GET https://api.voice.test/x hello from api.voice.test\n"
+    capture = json.loads((session / "capture.json").read_text())
+    assert capture["doh"]["packets"] >= 1
+    assert capture["doh"]["questions"] == 0
     randoms = {line.split()[1] for line in (session / "keys.log").read_text().splitlines()}
     assert len(randoms) == 1, "only this device's connection, not the proxy's own"
     assert (session / "keys.log").stat().st_mode & 0o077 == 0
-    assert json.loads((session / "capture.json").read_text())["policy"] == "trusting"
+    assert capture["policy"] == "trusting"
 
 
 @pytest_lab

@@ -327,6 +327,8 @@ class GatewaySettings(Strict):
     probe: bool = False
     """Ask servers that stay nameless: a TLS handshake from the gateway after each session, and
     reverse DNS. Servers see the gateway's address; nothing else is said to them."""
+    doh: Literal["drop", "forward"] = "drop"
+    """DNS over HTTPS with known public resolvers, which hides names; unknown ones pass."""
 
 
 class BrowserSettings(Strict):

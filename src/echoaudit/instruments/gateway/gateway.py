@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from echoaudit.errors import Unavailable
-from echoaudit.instruments.gateway import links, resolver, restoring, rules, seat
+from echoaudit.instruments.gateway import doh, links, resolver, restoring, rules, seat
 from echoaudit.instruments.gateway.blocklist import read_blocklists
 from echoaudit.instruments.gateway.child import Child, need_program
 from echoaudit.instruments.gateway.lan import Client, Lan, lan_of
@@ -68,6 +68,8 @@ class Gateway:
         self._state = state
         self._lan: Lan = lan_of(settings, devices)
         self._blocked = read_blocklists(settings.block)
+        if settings.doh == "drop":
+            self._blocked |= doh.resolvers().names
         self._leases = state / "leases"
         accounts = {client.ip: client.account for client in self._lan.clients}
         self._names = NameLog(state / "names", accounts, Parser(self._blocked))
@@ -166,8 +168,12 @@ class Gateway:
             rules.ruleset(
                 lan,
                 proxy_port=self._port,
-                drop_quic=settings.quic == "drop",
-                drop_dot=settings.dot == "drop",
+                drops=rules.Drops(
+                    quic=settings.quic == "drop",
+                    dot=settings.dot == "drop",
+                    doh=settings.doh == "drop",
+                ),
+                resolvers=doh.resolvers().addresses,
                 before=before,
             )
         )
@@ -195,7 +201,12 @@ class Gateway:
         # A lease of an earlier plan would keep its address from the device that has it now.
         self._leases.unlink(missing_ok=True)
         text = resolver.configuration(
-            self._lan, self._settings.dns, self._blocked, self._leases, log=self._purpose == "run"
+            self._lan,
+            self._settings.dns,
+            self._blocked,
+            self._leases,
+            denied=(doh.CANARY,) if self._settings.doh == "drop" else (),
+            log=self._purpose == "run",
         )
         started = resolver.Resolver(self._state, text, self._names.line)
         self._children.append(started.child)

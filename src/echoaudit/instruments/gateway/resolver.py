@@ -15,12 +15,19 @@ LEASE = "15m"
 
 
 def configuration(
-    lan: Lan, upstream: Iterable[str], blocked: Iterable[str], leases: Path, *, log: bool = True
+    lan: Lan,
+    upstream: Iterable[str],
+    blocked: Iterable[str],
+    leases: Path,
+    *,
+    denied: Iterable[str] = (),
+    log: bool = True,
 ) -> str:
     """dnsmasq's configuration.
 
     Blocked names are answered as Pi-hole answers them: 0.0.0.0, ::, and nothing of other types.
-    Without ``log`` it says nothing of what devices do.
+    Of denied ones it says that there is no such name. Without ``log`` it says nothing of what
+    devices do.
     """
     gateway = lan.address.ip
     lines = [
@@ -37,6 +44,7 @@ def configuration(
             for name in sorted(blocked)
             for rule in (f"address=/{name}/#", f"local=/{name}/")
         ),
+        *(f"local=/{name}/" for name in denied),
         f"dhcp-leasefile={leases}",
         f"dhcp-range={lan.guests[0]},{lan.guests[1]},{lan.address.netmask},{LEASE}",
         f"dhcp-option=option:router,{gateway}",

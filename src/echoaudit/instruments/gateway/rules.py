@@ -7,14 +7,16 @@ import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from ipaddress import IPv4Network
 
 from echoaudit.errors import Unavailable
 from echoaudit.instruments.gateway.child import need_program
 from echoaudit.instruments.gateway.lan import Client, Lan
 
 TABLE = "inet echoaudit"
-WATCHED = ("quic", "dot", "dns")
-"""What is counted for each device: UDP to 443, anything to 853, DNS sent past the gateway."""
+WATCHED = ("quic", "dot", "doh", "dns")
+"""What is counted for each device: UDP to 443, anything to 853, 443 of known resolvers, DNS sent
+past the gateway."""
 
 Counters = Mapping[str, Mapping[str, Mapping[str, int]]]
 """Packets and bytes by what is watched and MAC address."""
@@ -50,11 +52,23 @@ _COMMENT = re.compile(
 )
 
 
-def ruleset(lan: Lan, *, proxy_port: int, drop_quic: bool, drop_dot: bool, before: Before) -> str:
+@dataclass(frozen=True)
+class Drops:
+    """What is dropped besides being counted."""
+
+    quic: bool
+    dot: bool
+    doh: bool
+
+
+def ruleset(
+    lan: Lan, *, proxy_port: int, drops: Drops, resolvers: Iterable[IPv4Network], before: Before
+) -> str:
     """The table as nft reads it, replacing one that is there.
 
     Only devices known to be trusting are sent to the proxy: a pinned or unknown device's
-    connections never touch anything of ours but the forwarding itself.
+    connections never touch anything of ours but the forwarding itself. ``resolvers`` are those of
+    DNS over HTTPS; they are met before the proxy, which would hide them from forwarding.
     """
     gateway = lan.address.ip
     return f"""\
@@ -65,6 +79,12 @@ table {TABLE} {{
   {_set("pinned", (c for c in lan.clients if c.policy == "pinned"))}
   {_set("trusting", lan.trusting)}
   {_watched()}
+  set resolvers {{ type ipv4_addr; flags interval; elements = {{ {_listed(resolvers)} }}; }}
+  chain known_resolvers {{
+    type filter hook prerouting priority mangle; policy accept;
+    iifname "{lan.interface}" ip daddr @resolvers meta l4proto {{ tcp, udp }} th dport 443 \
+{_count("doh")} {"drop" if drops.doh else ""}
+  }}
   chain prerouting {{
     type nat hook prerouting priority dstnat; policy accept;
     iifname != "{lan.interface}" return
@@ -75,9 +95,9 @@ table {TABLE} {{
   }}
   chain forward {{
     type filter hook forward priority filter; policy accept;
-    iifname "{lan.interface}" udp dport 443 {_count("quic")} {_verdict(drop_quic)}
+    iifname "{lan.interface}" udp dport 443 {_count("quic")} {_verdict(drops.quic)}
     iifname "{lan.interface}" meta l4proto {{ tcp, udp }} th dport 853 {_count("dot")} \
-{_verdict(drop_dot)}
+{_verdict(drops.dot)}
   }}
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
@@ -91,6 +111,10 @@ def _set(name: str, clients: Iterable[Client]) -> str:
     macs = ", ".join(client.mac for client in clients)
     elements = f" elements = {{ {macs} }};" if macs else ""
     return f"set {name} {{ type ether_addr;{elements} }}"
+
+
+def _listed(networks: Iterable[IPv4Network]) -> str:
+    return ", ".join(str(network) for network in networks)
 
 
 def _watched() -> str:

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from echoaudit.instruments.gateway import keys, rules
+from echoaudit.instruments.gateway import doh, keys, rules
 from echoaudit.instruments.gateway.lan import Client
 from echoaudit.instruments.gateway.names import NameLog
 from echoaudit.instruments.gateway.packets import PacketCapture
@@ -53,6 +53,7 @@ class Session:
         losses = self.packets.stop()
         counted = rules.counted_since(self._counted, rules.counters(), self._client.mac)
         names = self._names.take(self._client.account, self._folder / "names.jsonl")
+        asked = doh.questions(self._folder / "names.jsonl")
         if self._proxy is not None:
             self._proxy.release(self._client.ip)
             self._keep_keys(self._proxy)
@@ -69,6 +70,7 @@ class Session:
                 "policy": self._client.policy,
                 "quic": {"policy": self._settings.quic, **counted["quic"]},
                 "dot": {"policy": self._settings.dot, **counted["dot"]},
+                "doh": {"policy": self._settings.doh, **counted["doh"], "questions": asked},
                 "redirected_dns": counted["dns"],
             },
         )
