@@ -118,7 +118,7 @@ def require(config: Config, recording: Path) -> None:
         Unavailable: the first thing that is missing.
     """
     _require_space(recording)
-    if config.lab is None:
+    if config.lab is None and config.gateway.remote is None:
         _require_alone()
     looks: list[Look] = [_extras, _browser_programs, _voice, _transcriber]
     if config.lab is not None:

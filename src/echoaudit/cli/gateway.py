@@ -107,6 +107,12 @@ def _real(config_path: Path, settings: tuple[str, ...]) -> Config:
             "devices; example: --config configs/raspberry-pi.yaml",
             file=config_path,
         )
+    if config.gateway.remote is not None:
+        raise BadInput(
+            "names another machine as the gateway, which echoaudit does not start or end; allowed: "
+            "no gateway.remote; example: gateway: {lan: wlan0, wan: eth0}",
+            file=config_path,
+        )
     return config
 
 

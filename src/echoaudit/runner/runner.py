@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from echoaudit.errors import EchoauditError, ExitCode, Unavailable
 from echoaudit.instruments.browser import Browser, BrowserCrashed
-from echoaudit.instruments.gateway import Gateway
+from echoaudit.instruments.gateway import AnyGateway, gateway_for
 from echoaudit.instruments.microphone import Microphone
 from echoaudit.instruments.speaker import Speaker
 from echoaudit.recording import read_json, write_json
@@ -92,7 +92,7 @@ class Runner:
         if not pending:
             return
         devices = {account: device.mac for account, device in self.config.devices.items()}
-        with Gateway(self.config.gateway, devices, self.rooms.state / "gateway") as gateway:
+        with gateway_for(self.config.gateway, devices, self.rooms.state / "gateway") as gateway:
             for wave in pending:
                 self._wave(wave, gateway)
 
@@ -100,7 +100,7 @@ class Runner:
         finished = self.recording.finished
         return [s for track in wave.tracks for s in track.steps if s.id not in finished]
 
-    def _wave(self, wave: Wave, gateway: Gateway) -> None:
+    def _wave(self, wave: Wave, gateway: AnyGateway) -> None:
         self.progress.wave(wave.name, len(self._pending(wave)))
         talks = wave.kind == "sessions"
         parallel = self.config.parallel
@@ -137,7 +137,7 @@ class Runner:
 
     # --- sessions -----------------------------------------------------------------------------
 
-    def _talk(self, track: Track, gateway: Gateway) -> None:
+    def _talk(self, track: Track, gateway: AnyGateway) -> None:
         steps = list(self._steps(track))
         if not steps:
             return
@@ -154,7 +154,7 @@ class Runner:
         self,
         step: Step,
         folder: Path,
-        gateway: Gateway,
+        gateway: AnyGateway,
         speaker: Speaker,
         microphone: Microphone,
     ) -> list[Turn]:

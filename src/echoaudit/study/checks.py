@@ -63,9 +63,25 @@ def check_config(config: Config) -> Iterator[Problem]:
     if config.lab is not None and config.lab.room.snr_db is not None and config.lab.room.noise:
         found = f"{config.lab.room.snr_db} besides noise: {config.lab.room.noise}"
         yield Problem(("lab", "room", "snr_db"), found, "one of noise and snr_db", "snr_db: 15")
+    if config.gateway.remote is not None:
+        yield from _remote(config)
     if config.lab is None:
         # The lab gives every account a device; which accounts there are is for the study to say.
         yield from _trusting(config)
+
+
+def _remote(config: Config) -> Iterator[Problem]:
+    """Another machine's gateway is recorded from outside; none of it is set up or decrypted."""
+    place, example = ("gateway", "remote"), "remote: {ssh: pi@gateway.local, interface: wlan0}"
+    if config.lab is not None:
+        yield Problem(place, "a remote gateway for the lab", "the lab's own gateway", "remove it")
+    gateway = config.gateway
+    if gateway.trusting or gateway.policy == "trusting":
+        found = "a trusting device behind a remote gateway"
+        yield Problem(place, found, "pinned devices, which nobody decrypts", example)
+    if gateway.block:
+        found = "block lists for a remote gateway"
+        yield Problem(place, found, "block lists of that machine's own", example)
 
 
 def _trusting(config: Config) -> Iterator[Problem]:

@@ -299,6 +299,25 @@ class Conversation(Strict):
     """Seconds of background traffic recorded once per account; 0 for none."""
 
 
+class RemoteSettings(Strict):
+    """Another machine that is the speakers' gateway already; packets are taken there over SSH."""
+
+    ssh: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^([A-Za-z_][A-Za-z0-9_-]{0,31}@)?[A-Za-z0-9][A-Za-z0-9.-]{0,252}$"
+        ),
+        _words("USER@HOST or a host of the SSH configuration", "pi@gateway.local"),
+    ]
+    """The machine; its host key must be known, and no question may be asked."""
+    interface: Interface
+    """Its interface towards the speakers."""
+    config: Path | None = None
+    """OpenSSH client configuration (port, key, known hosts); the user's own when absent."""
+    sudo: bool = False
+    """Whether dumpcap is started by ``sudo -n`` there."""
+
+
 class GatewaySettings(Strict):
     """The machine between the speakers and the internet."""
 
@@ -329,6 +348,8 @@ class GatewaySettings(Strict):
     reverse DNS. Servers see the gateway's address; nothing else is said to them."""
     doh: Literal["drop", "forward"] = "drop"
     """DNS over HTTPS with known public resolvers, which hides names; unknown ones pass."""
+    remote: RemoteSettings | None = None
+    """Another machine is the gateway; echoaudit only records there and uses no other setting."""
 
 
 class BrowserSettings(Strict):

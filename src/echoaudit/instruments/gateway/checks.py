@@ -35,6 +35,10 @@ class Found(NamedTuple):
 
 def check(settings: GatewaySettings) -> list[Found]:
     """Everything a gateway with these settings needs; nothing is changed."""
+    if settings.remote is not None:
+        from echoaudit.instruments.gateway import remote
+
+        return list(remote.check(settings.remote))
     found = check_programs(settings)
     for part in (_rights, _interfaces, _alone, _files):
         found.extend(part(settings))

@@ -11,7 +11,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from echoaudit.errors import Unavailable
 
@@ -28,6 +30,7 @@ PACKAGES = {
     "ip": "iproute2",
     "nft": "nftables",
     "setpriv": "util-linux",
+    "ssh": "openssh-client",
 }
 
 
@@ -74,6 +77,8 @@ class Child:
         *,
         environment: Mapping[str, str] | None = None,
         on_line: LineSeen | None = None,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | IO[bytes] = subprocess.DEVNULL,
     ) -> None:
         self.name = name
         self._on_line = on_line
@@ -82,8 +87,8 @@ class Child:
         command = [need_program("setpriv"), "--pdeathsig", "KILL", need_program(name), *arguments]
         self._process = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdin=stdin,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
@@ -112,6 +117,11 @@ class Child:
                 log.flush()
                 if self._on_line is not None:
                     self._on_line(now, text)
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status; None while it runs."""
+        return self._process.poll()
 
     @property
     def alive(self) -> bool:
@@ -153,6 +163,14 @@ class Child:
     def last_words(self) -> str:
         """The last message that is not empty."""
         return next((line.strip() for line in reversed(self._tail) if line.strip()), "no message")
+
+    def end_input(self, patience: float) -> None:
+        """Close its input, on which it ends by itself; after ``patience`` seconds, stop it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(patience)
+        self.stop()
 
     def stop(self, number: signal.Signals = signal.SIGTERM, patience: float = 5.0) -> None:
         """Ask the program to end; after ``patience`` seconds, end its process group."""

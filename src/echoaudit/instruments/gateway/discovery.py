@@ -92,6 +92,11 @@ def check_devices(settings: GatewaySettings, devices: Mapping[str, str]) -> Iter
         settings: where to look.
         devices: MAC address of each account's device.
     """
+    if settings.remote is not None:
+        from echoaudit.instruments.gateway import remote
+
+        yield from remote.check_devices(settings.remote, devices)
+        return
     try:
         lan = lan_of(settings, devices)
         here = discover(lan.interface, str(lan.address.network))

@@ -53,11 +53,17 @@ class PacketCapture:
         Raises:
             Unavailable: dumpcap is missing or has no right to the interface.
         """
+        self._begin(mac)
+        arguments = ["-q", "-i", interface, "-f", self.filter, "-w", str(file)]
+        self.child = Child("dumpcap", arguments, log, on_line=self._line)
+        self._wait()
+
+    def _begin(self, mac: str) -> None:
         self.filter = f"ether host {mac}"
         self._messages: list[str] = []
         self._ready = threading.Event()
-        arguments = ["-q", "-i", interface, "-f", self.filter, "-w", str(file)]
-        self.child = Child("dumpcap", arguments, log, on_line=self._line)
+
+    def _wait(self) -> None:
         try:
             self.child.wait_until(self._ready.is_set, READY_PATIENCE)
         except BaseException:
@@ -72,5 +78,8 @@ class PacketCapture:
 
     def stop(self) -> Losses:
         """End the capture; what was taken and what was lost."""
-        self.child.stop(signal.SIGINT, STOP_PATIENCE)
+        self._end()
         return parse_losses("\n".join(self._messages))
+
+    def _end(self) -> None:
+        self.child.stop(signal.SIGINT, STOP_PATIENCE)

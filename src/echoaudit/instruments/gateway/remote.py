@@ -1,0 +1,346 @@
+"""A gateway that is another machine: its packets are taken there, over SSH, and kept here.
+
+echoaudit changes nothing on that machine: it starts dumpcap there for each session, and sees which
+devices are there. Names come from the DNS packets of the capture itself.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+
+from echoaudit.errors import BadInput, Unavailable
+from echoaudit.instruments.gateway.checks import Found
+from echoaudit.instruments.gateway.child import Child, find_program, fix_for, need_program
+from echoaudit.instruments.gateway.gateway import Capture
+from echoaudit.instruments.gateway.packets import READY_PATIENCE, PacketCapture
+from echoaudit.recording import write_json
+from echoaudit.study.models import RemoteSettings
+
+SETTLE = 0.5
+"""Seconds between a session's end and its capture's: packets wait in buffers there."""
+ANSWER_PATIENCE = 30.0
+CLOCK_TOLERANCE = 2.0
+"""Seconds by which the two clocks may differ: packets carry that machine's time."""
+_POLL = 1.0
+
+_OPTIONS = {
+    "BatchMode": "yes",
+    "StrictHostKeyChecking": "yes",
+    "ConnectTimeout": "10",
+    "ServerAliveInterval": "5",
+    "ServerAliveCountMax": "3",
+    "ControlMaster": "no",
+    "ControlPath": "none",
+    "ClearAllForwardings": "yes",
+    "ForwardAgent": "no",
+    "ForwardX11": "no",
+    "PermitLocalCommand": "no",
+    "RemoteCommand": "none",
+    "RequestTTY": "no",
+    "LogLevel": "ERROR",
+}
+"""No questions, no unknown host, a dead connection noticed within 15 s, nothing but the command."""
+
+# Runs its arguments until they end by themselves or its input does: when the connection breaks,
+# however it breaks, nothing stays behind on the other machine.
+_UNTIL_INPUT_ENDS = (
+    'exec 3<&0; "$@" </dev/null 3<&- & child=$!;'
+    ' { read -r _ <&3; kill "$child"; } >/dev/null 2>&1 & reader=$!;'
+    ' wait "$child"; status=$?; kill "$reader" 2>/dev/null; exit "$status"'
+)
+_ARP = re.compile(r"(?P<ip>\d+(?:\.\d+){3})\s+0x\w+\s+0x(?P<flags>\w+)\s+(?P<mac>[0-9a-f:]{17})\s")
+
+
+def ssh_arguments(settings: RemoteSettings, command: Sequence[str]) -> list[str]:
+    """Arguments for ssh that run a command there; each word arrives there as it is here."""
+    options = [word for key, value in _OPTIONS.items() for word in ("-o", f"{key}={value}")]
+    if settings.config is not None:
+        options = ["-F", str(settings.config.absolute()), *options]
+    words = ["sudo", "-n", *command] if settings.sudo else command
+    return [*options, "--", settings.ssh, shlex.join(words)]
+
+
+def capture_command(interface: str, capture_filter: str) -> list[str]:
+    """The command that takes packets there and writes them to its output."""
+    dumpcap = ["dumpcap", "-q", "-i", interface, "-f", capture_filter, "-w", "-"]
+    return ["sh", "-c", _UNTIL_INPUT_ENDS, "sh", *dumpcap]
+
+
+def parse_arp(table: str, interface: str) -> dict[str, str]:
+    """IP address of each device that Linux's ``/proc/net/arp`` knows on an interface, by MAC."""
+    found = {}
+    for line in table.splitlines():
+        match = _ARP.match(line.lower())
+        if match and int(match["flags"], 16) & 2 and line.split()[-1] == interface:
+            found[match["mac"]] = match["ip"]
+    return found
+
+
+class RemoteGateway:
+    """Records at another machine's interface while it is entered; used like a ``Gateway``."""
+
+    def __init__(self, settings: RemoteSettings, devices: Mapping[str, str], state: Path) -> None:
+        """Plan; nothing is started.
+
+        Args:
+            settings: which machine, and where on it.
+            devices: MAC address of each account's device.
+            state: private folder for the programs' messages.
+        """
+        self._settings = settings
+        self._devices = {account: mac.lower() for account, mac in devices.items()}
+        self._state = state
+        self._addresses: dict[str, str] = {}
+
+    def __enter__(self) -> RemoteGateway:
+        self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        neighbours(self._settings)  # Refused now rather than after hours.
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing runs between captures."""
+
+    def device(self, account: str) -> dict[str, str]:
+        """MAC and IP address and policy of an account's device."""
+        return {
+            "mac": self._mac(account),
+            "ip": self._addresses.get(account, ""),
+            "policy": "pinned",
+        }
+
+    def _mac(self, account: str) -> str:
+        if account not in self._devices:
+            known = ", ".join(sorted(self._devices)) or "none"
+            raise BadInput(f"account {account!r} has no device; devices: {known}")
+        return self._devices[account]
+
+    def wait_for(self, account: str, timeout: float) -> str:
+        """Wait until that machine knows an account's device; its IP address.
+
+        Raises:
+            Unavailable: it did not within ``timeout`` seconds, or cannot be asked.
+        """
+        mac = self._mac(account)
+        end = time.monotonic() + timeout
+        while (ip := neighbours(self._settings).get(mac)) is None:
+            if time.monotonic() > end:
+                raise Unavailable(
+                    f"the device of {account} ({mac}) is not on {_place(self._settings)}",
+                    fix="switch it on, join it to that network, check its MAC address",
+                )
+            time.sleep(_POLL)
+        self._addresses[account] = ip
+        return ip
+
+    @contextmanager
+    def capture(self, account: str, folder: Path) -> Iterator[Capture]:
+        """Record one device's packets; they are being taken when the body begins.
+
+        Args:
+            account: whose device.
+            folder: an existing folder; gets traffic.pcapng and capture.json.
+
+        Raises:
+            Unavailable: dumpcap there or the connection ended; what came until then is kept.
+        """
+        packets = RemotePackets(
+            self._settings, self._mac(account), folder / "traffic.pcapng", self._state
+        )
+        started = time.time()
+        try:
+            yield Capture(account, folder, started)
+            if not packets.child.alive:
+                raise packets.broken()
+        finally:
+            time.sleep(SETTLE)
+            ended = time.time()
+            losses = packets.stop()
+            write_json(
+                folder / "capture.json",
+                {
+                    "program": "dumpcap",
+                    "remote": True,
+                    "interface": self._settings.interface,
+                    "filter": packets.filter,
+                    "started": started,
+                    "ended": ended,
+                    "packets": asdict(losses),
+                    "policy": "pinned",
+                },
+            )
+        if losses.captured is None:
+            # What it lost is not known, so the step does not count.
+            raise packets.broken()
+
+
+class RemotePackets(PacketCapture):
+    """dumpcap on the other machine, its output written to a file here."""
+
+    def __init__(self, settings: RemoteSettings, mac: str, file: Path, state: Path) -> None:
+        """Start it and wait until it takes packets.
+
+        Raises:
+            Unavailable: no connection, no dumpcap there, or no right to the interface.
+        """
+        self._place = _place(settings)
+        self._begin(mac)
+        arguments = ssh_arguments(settings, capture_command(settings.interface, self.filter))
+        with file.open("wb") as output:
+            self.child = Child(
+                "ssh",
+                arguments,
+                state / "ssh.log",
+                on_line=self._line,
+                stdin=subprocess.PIPE,
+                stdout=output,
+            )
+        try:
+            self._wait()
+        except Unavailable as error:
+            raise self.broken() from error
+
+    def broken(self) -> Unavailable:
+        """Why nothing comes any more."""
+        words = self.child.last_words()
+        if self.child.status in (None, 255):
+            return Unavailable(
+                f"the connection to {self._place} broke: {words}",
+                fix="see `echoaudit doctor gateway`, then run the same command",
+            )
+        return Unavailable(
+            f"dumpcap on {self._place} ended by itself: {words}",
+            fix="see `echoaudit doctor gateway`",
+        )
+
+    def _end(self) -> None:
+        self.child.end_input(READY_PATIENCE)
+
+
+def neighbours(settings: RemoteSettings) -> dict[str, str]:
+    """IP address of each device that the other machine knows on the interface, by MAC.
+
+    Raises:
+        Unavailable: it cannot be asked.
+    """
+    return parse_arp(_ask(settings, "cat", "/proc/net/arp"), settings.interface)
+
+
+def _place(settings: RemoteSettings) -> str:
+    return f"{settings.interface} of {settings.ssh.rpartition('@')[2]}"
+
+
+def _ask(settings: RemoteSettings, *command: str) -> str:
+    done = _run(settings, command)
+    if done.returncode != 0:
+        raise Unavailable(_reason(settings, done), fix=_fix(settings, done))
+    return done.stdout
+
+
+def _run(settings: RemoteSettings, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    arguments = [need_program("ssh"), *ssh_arguments(settings, command)]
+    try:
+        return subprocess.run(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=ANSWER_PATIENCE,
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(arguments, 255, "", "no answer")
+
+
+def _reason(settings: RemoteSettings, done: subprocess.CompletedProcess[str]) -> str:
+    words = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    said = words[-1] if words else f"status {done.returncode}"
+    host = settings.ssh.rpartition("@")[2]
+    return f"{host} cannot be reached by ssh: {said}" if _is_ssh(done) else f"{host}: {said}"
+
+
+def _is_ssh(done: subprocess.CompletedProcess[str]) -> bool:
+    """Whether it was ssh itself that failed, not the command there."""
+    return done.returncode == 255
+
+
+def _fix(settings: RemoteSettings, done: subprocess.CompletedProcess[str]) -> str:
+    config = f"-F {shlex.quote(str(settings.config))} " if settings.config else ""
+    if "host key" in done.stderr.lower():
+        return f"compare its key with the machine's own, once by hand: ssh {config}{settings.ssh}"
+    return f"make this work without a question: ssh {config}-o BatchMode=yes {settings.ssh} true"
+
+
+# --- doctor -----------------------------------------------------------------------------------
+
+
+def check(settings: RemoteSettings) -> Iterator[Found]:
+    """Whether that machine is reached, its clock is right, and it lets us take packets."""
+    if find_program("ssh") is None:
+        yield Found("gateway-ssh", "fail", "ssh is missing", fix_for("ssh"))
+        return
+    asked = time.time()
+    done = _run(settings, ["date", "+%s"])
+    if done.returncode != 0:
+        yield Found("gateway-ssh", "fail", _reason(settings, done), _fix(settings, done))
+        return
+    yield Found("gateway-ssh", "ok", f"{settings.ssh} is reached without a question")
+    yield _clock(done.stdout, asked, time.time())
+    yield _dumpcap(settings)
+
+
+def _clock(said: str, earliest: float, latest: float) -> Found:
+    there = float(said) if said.strip().isdigit() else 0.0
+    off = max(earliest - 1 - there, there - latest, 0.0)
+    if off > CLOCK_TOLERANCE:
+        fix = "set both clocks by NTP (timedatectl set-ntp true)"
+        return Found("gateway-clock", "warn", f"that machine's clock is {off:.0f} s off", fix)
+    return Found("gateway-clock", "ok", "that machine's clock agrees with this one's")
+
+
+def _dumpcap(settings: RemoteSettings) -> Found:
+    name, host = "gateway-dumpcap", settings.ssh.rpartition("@")[2]
+    # Opens the interface, as a capture does, and takes nothing.
+    done = _run(settings, ["dumpcap", "-i", settings.interface, "-L"])
+    if done.returncode == 0:
+        return Found(name, "ok", f"may take packets on {_place(settings)}")
+    if done.returncode == 127:
+        fix = "there: apt-get install wireshark-common"
+        return Found(name, "fail", f"dumpcap is missing on {host}", fix)
+    fix = "check gateway.remote.interface; there: usermod -aG wireshark USER, or set sudo: true"
+    return Found(name, "fail", f"{_place(settings)}: {_first(done.stderr)}", fix)
+
+
+def _first(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "no message")
+
+
+def check_devices(settings: RemoteSettings, devices: Mapping[str, str]) -> Iterator[Found]:
+    """Whether that machine knows each account's device."""
+    try:
+        here = neighbours(settings)
+    except Unavailable as error:
+        yield Found("device", "not here", f"not looked for: {error}")
+        return
+    for account, mac in sorted(devices.items()):
+        name = f"device-{account}"
+        if mac.lower() in here:
+            yield Found(name, "ok", f"{mac} is at {here[mac.lower()]}")
+        else:
+            others = ", ".join(sorted(set(here) - set(devices.values()))[:5]) or "no other device"
+            message = f"{mac} is not on {_place(settings)}; there: {others}"
+            fix = f"switch it on, or correct devices.{account}.mac"
+            yield Found(name, "warn", message, fix)
