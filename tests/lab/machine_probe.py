@@ -113,6 +113,33 @@ def traffic(folder: Path) -> dict[str, Any]:
     return result
 
 
+def learns(folder: Path) -> dict[str, Any]:
+    """A trusting speaker that pins one name: refused, learned, kept over a restart, expired."""
+    found, devices = settings(
+        folder, ["open-1"], trusting=("open-1",), learn={"refusals": 2, "hours": 1}
+    )
+    pins, trusts = folder / "ca.pem", folder / "gateway" / "authority" / "mitmproxy-ca-cert.pem"
+    result: dict[str, Any] = {}
+
+    def recorded(name: str, *talk: tuple[str, Path]) -> None:
+        with Gateway(found, devices, folder / "gateway") as gateway:
+            gateway.wait_for("open-1", 20)
+            target = folder / "sessions" / name
+            target.mkdir(parents=True)
+            with gateway.capture("open-1", target):
+                result[name] = [curl(folder, "open-1", host, ca)[0] for host, ca in talk]
+
+    pinned = ("api.voice.test", pins)
+    with machine(folder, ["open-1"]):
+        recorded("first", pinned, pinned, pinned, ("alias.voice.test", trusts))
+        recorded("restarted", pinned)
+        file = folder / "gateway" / "learned.json"
+        (rule,) = json.loads(file.read_text())
+        file.write_text(json.dumps([{**rule, "until": time.time() - 1}]))
+        recorded("expired", pinned)
+    return result
+
+
 def nine(folder: Path) -> dict[str, Any]:
     """Nine speakers: time until all have joined, and nine captures at once."""
     accounts = [f"p{number}-1" for number in range(9)]
@@ -328,5 +355,5 @@ def stay(folder: Path) -> dict[str, Any]:
 if __name__ == "__main__":
     if not inside():
         enter([sys.executable, *sys.argv])
-    scenarios = {act.__name__: act for act in (traffic, nine, broken, crash, look, stay)}
+    scenarios = {act.__name__: act for act in (traffic, learns, nine, broken, crash, look, stay)}
     print(json.dumps(scenarios[sys.argv[1]](Path(sys.argv[2]))), flush=True)

@@ -208,6 +208,34 @@ def _check_trusting(session: Path) -> None:
 
 @pytest_lab
 @needs_machine
+def test_a_name_that_a_trusting_speaker_refuses_passes_for_a_while(folder: Path) -> None:
+    distrust, fine = 60, 0
+    result = on_machine("learns", folder)
+    assert result["first"] == [distrust, distrust, fine, fine]
+    first = lines(folder / "sessions" / "first" / "proxy.jsonl")
+    assert [(one["kind"], one["sni"]) for one in first] == [
+        ("refused", "api.voice.test"),
+        ("refused", "api.voice.test"),
+        ("passed", "api.voice.test"),
+        ("http", "alias.voice.test"),
+    ], "other names are still decrypted"
+    assert "learned" not in first[0]
+    why = first[1]["learned"]
+    assert why == first[2]["learned"]
+    assert (why["name"], why["refusals"], why["client"]) == ("api.voice.test", 2, "192.168.77.10")
+    assert "does not trust the proxy's certificate" in why["error"]
+    assert why["until"] == pytest.approx(why["time"] + 3600)
+    assert result["restarted"] == [fine]
+    (kept,) = lines(folder / "sessions" / "restarted" / "proxy.jsonl")
+    assert (kept["kind"], kept["learned"]) == ("passed", why)
+    assert result["expired"] == [distrust]
+    (again,) = lines(folder / "sessions" / "expired" / "proxy.jsonl")
+    assert again["kind"] == "refused"
+    assert "learned" not in again, "counted afresh"
+
+
+@pytest_lab
+@needs_machine
 def test_nine_speakers_are_up_in_seconds_and_recorded_at_once(folder: Path) -> None:
     result = on_machine("nine", folder)
     assert result["answers"] == [[0, "hello from api.voice.test"]] * 9

@@ -328,6 +328,7 @@ def test_what_could_not_be_read_is_counted(tmp_path):
             exchange(body=bomb),
             exchange(cut=True),
             {"kind": "refused", "sni": "pinned.example", "server": SERVER},
+            {"kind": "passed", "sni": "pinned.example", "server": SERVER, "learned": {}},
         ),
         Staged("fashion-1/sessions/02-shoes"),
         staged(as_json(uid="user-7731"), step="fashion-1/sessions/03-shoes"),
@@ -340,6 +341,7 @@ def test_what_could_not_be_read_is_counted(tmp_path):
     assert first["refused_hosts"] == "pinned.example"
     assert "content coding br: 1" in first["problem"]
     assert "damaged gzip: 1" in first["problem"]
+    assert "let by after refusals, pinned.example: 1" in first["problem"]
     assert rows.loc["fashion-1/sessions/02-shoes", "status"] == "sealed"
     assert rows.loc["fashion-1/sessions/03-shoes", "status"] == "open"
 

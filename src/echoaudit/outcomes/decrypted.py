@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from echoaudit.outcomes.data_types_read import Reader
-from echoaudit.outcomes.exchanges import FILE, REFUSED, exchanges
+from echoaudit.outcomes.exchanges import FILE, PASSED, REFUSED, exchanges
 from echoaudit.outcomes.schema import Column, Schema
 from echoaudit.outcomes.sessions import KINDS
 
@@ -48,11 +48,14 @@ def derive(recording: Recording) -> pd.DataFrame:
 
 
 def _row(step: StepEvidence) -> dict[str, Any]:
-    reader, refused = Reader(), Counter[str]()
+    reader, refused, passed = Reader(), Counter[str](), Counter[str]()
     hosts, count, size = set(), 0, 0
     for exchange in exchanges(step):
         if exchange.kind == REFUSED:
             refused[exchange.host or exchange.server] += 1
+            continue
+        if exchange.kind == PASSED:
+            passed[exchange.host or exchange.server] += 1
             continue
         reader.leaves(exchange)
         count += 1
@@ -64,15 +67,21 @@ def _row(step: StepEvidence) -> dict[str, Any]:
         "persona": step.persona,
         "kind": step.kind,
         "policy": _policy(step),
-        "status": _status(step, partial=bool(refused or reader.unread)),
+        "status": _status(step, partial=bool(refused or passed or reader.unread)),
         "exchanges": count,
         "hosts": len(hosts),
         "refused": refused.total(),
         "refused_hosts": " ".join(sorted(refused)),
         "body_bytes": size,
         "unread": reader.unread.total(),
-        "problem": "; ".join(f"{why}: {n}" for why, n in sorted(reader.unread.items())),
+        "problem": "; ".join(f"{why}: {n}" for why, n in _problems(reader.unread, passed)),
     }
+
+
+def _problems(unread: Counter[str], passed: Counter[str]) -> list[tuple[str, int]]:
+    """What could not be read, and what was let by undecrypted, with counts."""
+    let_by = {f"let by after refusals, {host}": n for host, n in passed.items()}
+    return sorted({**unread, **let_by}.items())
 
 
 def _status(step: StepEvidence, *, partial: bool) -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FILE = "proxy.jsonl"
 REFUSED = "refused"
 """Kind of a line about a connection that the device would not let the proxy decrypt."""
+PASSED = "passed"
+"""Kind of a line about one that was let by, because the device had refused others to that name."""
 
 
 class Part(NamedTuple):
@@ -37,7 +39,8 @@ class Exchange:
     """What a device sent in one exchange with a server."""
 
     kind: str
-    """``http``, ``websocket``, ``tcp``, ``udp``, or ``refused``: the device let nobody look."""
+    """``http``, ``websocket``, ``tcp``, ``udp``; ``refused``: the device let nobody look; or
+    ``passed``: nobody tried any more."""
     time: float
     client: str
     client_port: int

@@ -318,6 +318,15 @@ class RemoteSettings(Strict):
     """Whether dumpcap is started by ``sudo -n`` there."""
 
 
+class LearnSettings(Strict):
+    """Names that a trusting device will not let be decrypted pass through for a while."""
+
+    refusals: int = Field(default=3, ge=1, le=100)
+    """Handshakes that the device ends with an alert about our certificate, until a name passes."""
+    hours: float = Field(default=24.0, gt=0, le=720)
+    """How long it passes; then it is tried again."""
+
+
 class GatewaySettings(Strict):
     """The machine between the speakers and the internet."""
 
@@ -348,6 +357,8 @@ class GatewaySettings(Strict):
     reverse DNS. Servers see the gateway's address; nothing else is said to them."""
     doh: Literal["drop", "forward"] = "drop"
     """DNS over HTTPS with known public resolvers, which hides names; unknown ones pass."""
+    learn: LearnSettings | None = None
+    """Pass by what a trusting device refuses; off when absent: such connections then fail."""
     remote: RemoteSettings | None = None
     """Another machine is the gateway; echoaudit only records there and uses no other setting."""
 

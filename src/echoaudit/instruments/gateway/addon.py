@@ -3,6 +3,10 @@
 ``$ECHOAUDIT_FLOWS/IP`` is a link to the session's ``proxy.mitm``; without one the flows are kept
 beside it. What the client sent also goes, as one JSON object a line, into the ``.jsonl`` file of
 the same name, so that reading a recording does not need mitmproxy. Both are appended flow by flow.
+
+With ``$ECHOAUDIT_LEARN`` (JSON: ``file``, ``refusals``, ``seconds``), a name for which a client has
+refused our certificate that many times passes through undecrypted for that long; every line about
+it says when that was learned, from what, and until when it holds.
 """
 
 from __future__ import annotations
@@ -10,7 +14,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,13 +28,58 @@ MOST_BODY = 2 * 2**20
 """Bytes of what a flow sent that its line holds; the ``.mitm`` file has the rest."""
 MOST_HEADERS = 256 * 2**10
 MOST_URL = 64 * 2**10
+_DISTRUST = "does not trust the proxy's certificate"
+"""mitmproxy's words for the alerts unknown CA, bad certificate and certificate unknown."""
+
+
+class Learner:
+    """Which names pass for which client, and why; kept in a file over restarts."""
+
+    def __init__(self, file: str, refusals: int, seconds: float) -> None:
+        self._file = Path(file)
+        self._refusals, self._seconds = refusals, seconds
+        self._counts: Counter[tuple[str, str]] = Counter()
+        text = self._file.read_text(encoding="utf-8") if self._file.exists() else "[]"
+        self._learned: dict[tuple[str, str], dict[str, Any]] = {
+            (one["client"], one["name"]): one for one in json.loads(text)
+        }
+
+    def refused(self, client: str, name: str, error: str) -> dict[str, Any] | None:
+        """Count a refusal; what was learned, when this one was the last that it took."""
+        key = client, name
+        self._counts[key] += 1
+        if self._counts[key] < self._refusals:
+            return None
+        del self._counts[key]
+        now = time.time()
+        self._learned[key] = {
+            "client": client,
+            "name": name,
+            "time": now,
+            "refusals": self._refusals,
+            "error": error,
+            "until": now + self._seconds,
+        }
+        self._keep()
+        return self._learned[key]
+
+    def passing(self, client: str, name: str) -> dict[str, Any] | None:
+        """Why a name passes for a client now; None when it does not, or no longer."""
+        found = self._learned.get((client, name))
+        return found if found is not None and time.time() < found["until"] else None
+
+    def _keep(self) -> None:
+        new = self._file.with_suffix(".new")
+        new.write_text(json.dumps(list(self._learned.values())), encoding="utf-8")
+        new.replace(self._file)
 
 
 class SessionWriter:
     """Appends finished flows, one by one, so that a kill loses none that were finished."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, learner: Learner | None = None) -> None:
         self._folder = folder
+        self._learner = learner
         self._open: dict[str, flow.Flow] = {}
 
     def request(self, found: http.HTTPFlow) -> None:
@@ -64,7 +115,22 @@ class SessionWriter:
         """Note that a client would not have our certificate, or could not speak TLS with us."""
         client, server = data.context.client, data.context.server
         line = _line("refused", client, server, client.timestamp_start, data.conn.error)
+        # Only an alert about the certificate: a connection may break off for many reasons.
+        if self._learner and client.sni and _DISTRUST in (data.conn.error or ""):
+            learned = self._learner.refused(_address(client), client.sni, data.conn.error or "")
+            if learned is not None:
+                line["learned"] = learned
         self._append(client, None, line)
+
+    def tls_clienthello(self, data: tls.ClientHelloData) -> None:
+        """Let a connection pass that the client would not let us decrypt."""
+        client, server = data.context.client, data.context.server
+        name = data.client_hello.sni
+        learned = self._learner.passing(_address(client), name) if self._learner and name else None
+        if learned is not None:
+            data.ignore_connection = True
+            line = _line("passed", client, server, client.timestamp_start, None)
+            self._append(client, None, {**line, "sni": name, "cut": True, "learned": learned})
 
     def done(self) -> None:
         """Write what has begun and not finished."""
@@ -78,7 +144,7 @@ class SessionWriter:
     def _append(
         self, client: connection.Client, found: flow.Flow | None, line: dict[str, Any]
     ) -> None:
-        address = client.peername[0].removeprefix("::ffff:") if client.peername else "unknown"
+        address = _address(client)
         link = self._folder / address
         # Read once: both files must be of the same session, whenever the link changes.
         target = link.resolve() if link.is_symlink() else self._folder / f"between-{address}.mitm"
@@ -93,6 +159,10 @@ class SessionWriter:
             # Rather end visibly than let traffic through unrecorded.
             print(f"cannot write flows of {address}: {error}", file=sys.stderr)
             sys.exit(1)
+
+
+def _address(client: connection.Client) -> str:
+    return client.peername[0].removeprefix("::ffff:") if client.peername else "unknown"
 
 
 def described(found: flow.Flow) -> dict[str, Any]:
@@ -183,4 +253,9 @@ def _base64(data: bytes) -> str:
     return b64encode(data).decode("ascii")
 
 
-addons = [SessionWriter(Path(os.environ["ECHOAUDIT_FLOWS"]))]
+def _learner() -> Learner | None:
+    settings = os.environ.get("ECHOAUDIT_LEARN")
+    return Learner(**json.loads(settings)) if settings else None
+
+
+addons = [SessionWriter(Path(os.environ["ECHOAUDIT_FLOWS"]), _learner())]

@@ -194,6 +194,7 @@ class Gateway:
                 self._port,
                 folder=self._settings.proxy_authority,
                 upstream=self._settings.upstream_authority,
+                learn=self._settings.learn,
             )
             self._children.append(self._proxy.child)
             # Devices get their addresses from dnsmasq, so none is there before the proxy is.

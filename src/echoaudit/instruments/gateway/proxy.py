@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 from ipaddress import IPv4Address
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from echoaudit.errors import BadInput
 from echoaudit.instruments.gateway.child import Child
+from echoaudit.study.models import LearnSettings
 
 START_PATIENCE = 30.0
 STREAM_FROM = "3m"
@@ -39,6 +41,7 @@ class Proxy:
         *,
         folder: Path | None,
         upstream: Path | None,
+        learn: LearnSettings | None = None,
     ) -> None:
         """Start it; :meth:`wait` until it is there.
 
@@ -48,6 +51,7 @@ class Proxy:
             port: where redirected connections arrive.
             folder: mitmproxy's configuration folder, with its authority.
             upstream: certificates trusted towards servers besides the system's.
+            learn: when a name that a device refuses passes through; never when absent.
         """
         self._address, self._port = str(address), port
         self._flows = state / "flows"
@@ -74,6 +78,7 @@ class Proxy:
             environment={
                 "MITMPROXY_SSLKEYLOGFILE": str(self._keys),
                 "ECHOAUDIT_FLOWS": str(self._flows),
+                "ECHOAUDIT_LEARN": _learning(learn, state / "learned.json"),
             },
         )
 
@@ -110,6 +115,15 @@ class Proxy:
     def release(self, ip: str) -> None:
         """Have a client's flows kept apart again (in ``between-IP.mitm`` and ``.jsonl``)."""
         (self._flows / ip).unlink(missing_ok=True)
+
+
+def _learning(learn: LearnSettings | None, file: Path) -> str:
+    """The addon's settings; empty when it is not to learn."""
+    if learn is None:
+        return ""
+    return json.dumps(
+        {"file": str(file), "refusals": learn.refusals, "seconds": learn.hours * 3600}
+    )
 
 
 def trusted(state: Path, upstream: Path | None) -> Path:
