@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import random
 import socket
 import ssl
 import threading
@@ -92,10 +93,10 @@ def test_a_name_that_the_device_gave_there_is_sent_along(tmp_path):
     assert found(tmp_path, *talks) == [Server(FAR, 443, True, "api.example")]
 
 
-def test_neighbours_quic_and_attempts_are_not_asked(tmp_path):
+def test_neighbours_resolvers_quic_and_attempts_are_not_asked(tmp_path):
     near = [tcp(hello(None), address=one) for one in ("192.168.77.20", "127.0.0.1", "169.254.1.1")]
     near += [udp("239.255.255.250", 1900), udp("255.255.255.255", 67)]
-    assert found(tmp_path, *near, udp(FAR, 443), tcp(b"")) == []
+    assert found(tmp_path, *near, udp(FAR, 443), udp(FAR, 53), tcp(b"")) == []
 
 
 def test_a_cut_capture_and_other_devices_frames_are_harmless(tmp_path):
@@ -219,6 +220,29 @@ def test_a_closed_port_is_refused():
         port = server.getsockname()[1]
     with pytest.raises(asking.Unanswered, match="refused"):
         asking.certificate("127.0.0.1", port, None, soon())
+
+
+@pytest.mark.parametrize("name", [".", "a" * 70 + ".example", ".example", "a..example"])
+def test_a_server_name_that_is_none_is_not_sent(tls, name):
+    with pytest.raises(asking.Unanswered, match="no-handshake"):
+        asking.certificate("127.0.0.1", tls.port, name, soon())
+    assert tls.asked == []
+
+
+def test_damaged_certificates_are_bad_or_read_and_never_an_error():
+    made, _ = certificate(["a.example", "b.example"])
+    whole = made.public_bytes(serialization.Encoding.DER)
+    rng = random.Random(3)
+    for _ in range(1500):
+        data = bytearray(whole)
+        for _ in range(rng.randint(1, 4)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        try:
+            names, issuer = asking.certificate_names(bytes(data[: rng.choice((len(data), 90))]))
+        except asking.Unanswered as reason:
+            assert reason.failure == "bad-certificate"
+        else:
+            assert all(name.isprintable() for name in (*names, issuer or ""))
 
 
 def test_a_certificate_that_is_none_is_bad():

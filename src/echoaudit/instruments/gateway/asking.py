@@ -46,7 +46,11 @@ def certificate(address: str, port: int, sni: str | None, until: float) -> bytes
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context.wrap_bio(incoming, outgoing, server_hostname=sni)
+    try:
+        tls = context.wrap_bio(incoming, outgoing, server_hostname=sni)
+    except ValueError as error:
+        # The device gave something that is no host name; it is not sent without one instead.
+        raise Unanswered("no-handshake") from error
     with _reasons(), socket.create_connection((address, port), _left(until)) as link:
         _shake(tls, _Pipe(link, incoming, outgoing, until))
     return tls.getpeercert(binary_form=True) or b""
@@ -92,7 +96,7 @@ def certificate_names(der: bytes) -> tuple[tuple[str, ...], str | None]:
         found = x509.load_der_x509_certificate(der)
         issuer = _attribute(found.issuer, NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME)
         names = _alternative(found) or _attribute(found.subject, NameOID.COMMON_NAME)[:1]
-    except ValueError as error:
+    except Exception as error:  # boundary: the library raises anything at a malformed one
         raise Unanswered("bad-certificate") from error
     return tuple(_clean(name) for name in names[:_MOST_NAMES]), next(map(_clean, issuer), None)
 

@@ -16,7 +16,7 @@ _PACKET = 6
 """Block type of pcapng's Enhanced Packet Block."""
 _SYN = 0x02
 _TCP, _UDP = 6, 17
-_CLEAR = 80
+_CLEAR, _DNS = 80, 53
 _BEGINNING = 16_384
 """Bytes of a connection that are looked at: more than any ClientHello."""
 
@@ -65,7 +65,7 @@ def unnamed_servers(
     """Servers beyond the device's network that the gateway's own log and the capture do not name.
 
     A server counts as named when its address is in ``known`` or every connection to it gave a
-    name: TLS by SNI, HTTP by Host. QUIC is left out.
+    name: TLS by SNI, HTTP by Host. QUIC and DNS are left out.
 
     Args:
         capture: what dumpcap wrote on this machine.
@@ -77,7 +77,8 @@ def unnamed_servers(
     for protocol, address, port, own_port, segment in _sent(
         capture, bytes.fromhex(mac.replace(":", ""))
     ):
-        if address in known or _is_near(address, network) or (protocol, port) == (_UDP, 443):
+        named = address in known or _is_near(address, network)
+        if named or port == _DNS or (protocol, port) == (_UDP, 443):
             continue
         talk = talks.setdefault((address, port, own_port, protocol), _Talk())
         if protocol == _TCP:
