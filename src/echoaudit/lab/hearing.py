@@ -1,12 +1,14 @@
 """How the simulated Echo understands speech: two recognisers that must agree.
 
-PocketSphinx listens for the commands it was given and for nothing else, so it forces a command on
-any sound; moonshine writes down what it hears, but mangles names. Each command is scored by how
-much its sounds (phones) resemble those of both; the best is taken if it is good enough.
+Moonshine writes down what it hears, but mangles names. PocketSphinx then listens for the commands
+that sound most like that and for nothing else, so it forces a command on any sound. Each command is
+scored by how much its sounds (phones) resemble those of both; the best is taken if it is good
+enough. (Listening for all of two thousand commands would take PocketSphinx seconds.)
 """
 
 from __future__ import annotations
 
+import heapq
 import os
 import re
 import subprocess
@@ -32,6 +34,8 @@ FREE_WEIGHT = 0.6
 AGREEMENT = 0.7
 """Least score at which a command is believed: on 83 commands and 53 other sentences, clean,
 99 % of the former were right and 9 to 17 % of the latter taken for a command."""
+SHORTLIST = 60
+"""Commands that the grammar holds at once: those most like what was heard freely."""
 WAKE_PHONES: Phones = ("AH", "L", "EH", "K", "S", "AH")
 WAKE_LIKENESS = 0.5
 DITHER = 3.0
@@ -63,18 +67,18 @@ class Hearing:
         self._words = Lexicon()
         self._commands = {normal(command.phrase): command for command in commands}
         self._commands.pop("", None)
-        self._grammar = self._words.grammar(tuple(self._commands))
+        self._words.learn(self._commands)
         self._free = _moonshine()
         self._sounds = {phrase: self._sounds_of(phrase) for phrase in self._commands}
 
     def understand(self, sound: Samples) -> Understood:
         """The words in ``sound`` and the command they mean."""
         dithered = _dithered(sound)
-        free, forced = normal(self._free(dithered)), self._grammar(dithered)
-        spoken = without_wake_word(free, self._words.phones)
-        phrase = agreed(
-            self._words.phones(spoken), self._words.phones(normal(forced)), self._sounds
-        )
+        spoken = without_wake_word(normal(self._free(dithered)), self._words.phones)
+        free = self._words.phones(spoken)
+        likely = most_alike(free, self._sounds, SHORTLIST)
+        forced = self._words.phones(normal(self._words.recognise(dithered, likely)))
+        phrase = agreed(free, forced, {phrase: self._sounds[phrase] for phrase in likely})
         return Understood(spoken, self._commands[phrase] if phrase else None)
 
     def _sounds_of(self, phrase: str) -> Sounds:
@@ -111,16 +115,25 @@ def agreed(free: Phones, forced: Phones, phrases: Mapping[str, Sounds]) -> str |
     return best if best is not None and scores[best] >= AGREEMENT else None
 
 
+def most_alike(free: Phones, phrases: Mapping[str, Sounds], count: int) -> list[str]:
+    """The phrases whose phones are most like what was heard freely, the best first."""
+    return heapq.nlargest(count, phrases, key=lambda phrase: likeness(free, phrases[phrase]))
+
+
 def score(free: Phones, forced: Phones, sounds: Sounds) -> float:
     """Likeness, 0 to 1, of what was heard freely and what the grammar forced with one phrase."""
     if not free or not forced:
         return 0.0
+    in_grammar = Indel.normalized_similarity(forced, sounds.whole)
+    return FREE_WEIGHT * likeness(free, sounds) + (1 - FREE_WEIGHT) * in_grammar
+
+
+def likeness(free: Phones, sounds: Sounds) -> float:
+    """How much what was heard freely is like one phrase, 0 to 1."""
     # With the wake word in front: alone, one misheard phone in "stop" would weigh a quarter.
     whole = Indel.normalized_similarity(WAKE_PHONES + free, WAKE_PHONES + sounds.whole)
     telling = fuzz.partial_ratio(sounds.telling, free) / 100
-    heard = min(whole, (whole + telling) / 2)
-    in_grammar = Indel.normalized_similarity(forced, sounds.whole)
-    return FREE_WEIGHT * heard + (1 - FREE_WEIGHT) * in_grammar
+    return min(whole, (whole + telling) / 2)
 
 
 def telling_words(phrase: str) -> str:
@@ -147,21 +160,24 @@ class Lexicon:
     def _word(self, word: str) -> Phones:
         if word not in self._sounds:
             known = self._decoder.lookup_word(word)
-            self._sounds[word] = tuple(known.split()) if known else letters_to_sounds(word)
+            self._sounds[word] = tuple(known.split()) if known else letters_to_sounds([word])[0]
         return self._sounds[word]
 
-    def grammar(self, phrases: Sequence[str]) -> Callable[[Samples], str]:
-        """A recogniser that hears the wake word and one of ``phrases``, without the wake word."""
-        usable = [phrase for phrase in phrases if all(map(self._word, phrase.split()))]
+    def learn(self, phrases: Iterable[str]) -> None:
+        """Let the recogniser know the words of ``phrases``."""
         self._decoder.add_word("alexa(2)", " ".join(WAKE_PHONES), False)
-        for word in sorted({word for phrase in usable for word in phrase.split()}):
-            if self._decoder.lookup_word(word) is None:
-                self._decoder.add_word(word, " ".join(self._word(word)), False)
+        words = {word for phrase in phrases for word in phrase.split()}
+        unknown = sorted(word for word in words if self._decoder.lookup_word(word) is None)
+        self._sounds |= dict(zip(unknown, letters_to_sounds(unknown), strict=True))
+        for word in unknown:
+            if self._sounds[word]:
+                self._decoder.add_word(word, " ".join(self._sounds[word]), False)
+
+    def recognise(self, sound: Samples, phrases: Iterable[str]) -> str:
+        """Which of ``phrases``, after the wake word, ``sound`` is most like; without wake word."""
+        usable = [phrase for phrase in phrases if all(map(self._word, phrase.split()))]
         self._decoder.add_jsgf_string("commands", jsgf(usable))
         self._decoder.activate_search("commands")
-        return self._recognise
-
-    def _recognise(self, sound: Samples) -> str:
         self._decoder.start_utt()
         self._decoder.process_raw(sound.tobytes(), full_utt=True)
         self._decoder.end_utt()
@@ -178,16 +194,25 @@ def jsgf(phrases: Iterable[str]) -> str:
 _FLITE_PHONES = {"ax": "AH", "axr": "ER"}
 
 
-def letters_to_sounds(word: str) -> Phones:
-    """The phones flite gives a word, in CMUdict's alphabet; none when it cannot say it."""
+def letters_to_sounds(words: Sequence[str]) -> list[Phones]:
+    """The phones flite gives each word, in CMUdict's alphabet; none for one it cannot say."""
+    # A paragraph each, so that no word sounds as it would beside another.
+    lines = _flite("\n\n".join(words) + "\n")
+    if len(lines) != len(words):
+        lines = ["".join(_flite(word)) for word in words]
+    return [_cmudict(line) for line in lines]
+
+
+def _flite(text: str) -> list[str]:
+    command = ["flite", "-ps", "-f", "/dev/stdin", "-o", "none"]
     said = subprocess.run(
-        ["flite", "-ps", "-t", word, "-o", "none"],
-        capture_output=True,
-        text=True,
-        timeout=10,
-        check=False,
-    ).stdout
-    return tuple(_FLITE_PHONES.get(p, p.upper()) for p in said.split() if p != "pau")
+        command, input=text, capture_output=True, text=True, timeout=60, check=False
+    )
+    return said.stdout.splitlines()
+
+
+def _cmudict(flite: str) -> Phones:
+    return tuple(_FLITE_PHONES.get(p, p.upper()) for p in flite.split() if p != "pau")
 
 
 def _moonshine() -> Callable[[Samples], str]:

@@ -73,6 +73,11 @@ def answered(recording: Recording) -> dict[tuple[str, int], Answered]:
     return {key: _by_likeness(turns[key], judged, replies) for key, judged in first.items()}
 
 
+def judge(heard: TurnEvidence, study: Mapping[str, Any]) -> Answered:
+    """Who answered one turn by itself, among the skills of ``study``."""
+    return _judge(heard, _Skills(study))
+
+
 class _Skills:
     """The study's skills, and what their names have in common."""
 
