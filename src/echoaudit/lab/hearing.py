@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from rapidfuzz import fuzz
 from rapidfuzz.distance import Indel
 
+from echoaudit.lab.denoise import denoised
+
 RATE = 16_000
 Samples = NDArray[np.int16]
 Phones = tuple[str, ...]
@@ -73,7 +75,7 @@ class Hearing:
 
     def understand(self, sound: Samples) -> Understood:
         """The words in ``sound`` and the command they mean."""
-        dithered = _dithered(sound)
+        dithered = _dithered(denoised(sound))
         spoken = without_wake_word(normal(self._free(dithered)), self._words.phones)
         free = self._words.phones(spoken)
         likely = most_alike(free, self._sounds, SHORTLIST)
