@@ -164,6 +164,11 @@ def _require(job: Job) -> None:
     from echoaudit.cli import doctor
 
     options.require_writable(job.report)
+    if job.config.speaker.engine == "files":
+        from echoaudit.instruments.voices_recorded import require
+        from echoaudit.runner.conversation import everything_said
+
+        require(everything_said(job.plan, job.config.conversation), job.config.speaker)
     doctor.require(job.written, job.folder)
     talking = [t.account.id for w in job.plan.waves if w.kind == "sessions" for t in w.tracks]
     without = [account for account in talking if account not in job.config.devices]
@@ -234,7 +239,9 @@ def _record(job: Job, health: Callable[[], None]) -> None:
         done, total = len(recording.finished), len(job.plan.steps)
         with progress_for(total, done) as progress:
             progress.note(f"recording {job.folder}, {total} steps, {done} done")
-            runner = Runner(job.config, job.plan, recording, rooms, progress, health)
+            runner = Runner(
+                job.config, job.plan, recording, rooms, progress, health, job.study.voices
+            )
             _stop_on_signal(runner)
             try:
                 runner.run()

@@ -1,4 +1,4 @@
-"""Text to sound: offline voices (flite, espeak-ng) and an online one (gTTS)."""
+"""Text to sound: offline voices (flite, espeak-ng), an online one (gTTS), recorded sentences."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from typing import Any
 from echoaudit.errors import BadInput, Unavailable
 from echoaudit.instruments.audio import RATE, Samples, to_pcm
 from echoaudit.instruments.audio_files import soundfile_module
+from echoaudit.instruments.voices_recorded import recorded, require
 from echoaudit.study.models import SpeakerSettings
 
-DEFAULT_VOICES = {"flite": "slt", "espeak-ng": "en", "gtts": "en"}
+DEFAULT_VOICES = {"flite": "slt", "espeak-ng": "en", "gtts": "en", "files": "recorded"}
 """slt is the offline voice that wake-word models hear best (docs/voice.md has the figures)."""
 
 _WAKE_WORD = re.compile(r"^(alexa|echo|computer|amazon|ziggy) (?=\w)", re.IGNORECASE)
@@ -42,6 +43,8 @@ def synthesise(text: str, settings: SpeakerSettings) -> Samples:
     ``Unavailable`` when the engine or the network is missing or too slow.
     """
     spoken = sayable(text)
+    if settings.engine == "files":
+        return _decode(recorded(text, settings), f"a recording of {text!r}")
     if settings.engine == "gtts":
         return _decode(_gtts(spoken, settings), f"gTTS ({voice_of(settings)})")
     return _offline(spoken, settings)
@@ -63,6 +66,8 @@ def check(settings: SpeakerSettings) -> None:
     """Raise when the engine of ``settings`` cannot speak here; says nothing aloud."""
     if settings.engine == "gtts":
         _check_gtts(settings)
+    elif settings.engine == "files":
+        require((), settings)
     else:
         synthesise("check", settings)
 

@@ -13,6 +13,7 @@ from echoaudit.study.replies import question, refuses, same_reply
 if TYPE_CHECKING:
     from echoaudit.instruments.microphone import Heard, Microphone
     from echoaudit.instruments.speaker import Said, Speaker
+    from echoaudit.study.plan import Plan
 
 Purpose = Literal["enable", "converse", "answer", "disable", "stop"]
 SHORTEST_REPLY = 0.3
@@ -76,6 +77,18 @@ def sentences(skill: Skill, settings: Conversation) -> tuple[Sentence, ...]:
         *spoken,
         Sentence("disable", f"Alexa, disable {skill.name}."),
     )
+
+
+def everything_said(plan: Plan, settings: Conversation) -> Iterator[str]:
+    """Every text that a run of ``plan`` may say, for voices that cannot say just anything."""
+    skills = (step.skill for step in plan.steps if step.skill is not None)
+    for skill in skills:
+        yield STOP.text
+        yield from (sentence.text for sentence in sentences(skill, settings))
+        for answer in skill.answers.model_dump(exclude_none=True).values():
+            if settings.answers:
+                attempts = range(1, min(settings.attempts, 2) + 1)
+                yield from (_again(Sentence("answer", answer), n).text for n in attempts)
 
 
 Dialogue = Generator[Sentence, Turn, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from echoaudit.instruments.browser.visit import Visit
     from echoaudit.recording import Recording
     from echoaudit.runner.progress import Progress
-    from echoaudit.study.models import Config
+    from echoaudit.study.models import Config, PersonaVoice, SpeakerSettings
     from echoaudit.study.plan import Account, Plan, Step, Track, Wave
 
 BROWSERS_PER_VISIT = 3
@@ -63,8 +63,9 @@ class Runner:
         rooms: Rooms,
         progress: Progress,
         health: Callable[[], None] = lambda: None,
+        voices: Mapping[str, PersonaVoice] | None = None,
     ) -> None:
-        """Plan; nothing is started.
+        """Plan; nothing is started. ``voices`` are personas' own, by name.
 
         ``health`` raises when something the run depends on has failed; it is asked before a step
         counts as finished, so that nothing is recorded as seen in a world that was half gone.
@@ -75,6 +76,7 @@ class Runner:
         self.rooms = rooms
         self.progress = progress
         self.health = health
+        self.voices = voices or {}
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -143,12 +145,18 @@ class Runner:
             return
         account = track.account.id
         gateway.wait_for(account, LEASE_PATIENCE)
-        speaker = Speaker(self.config.speaker, account)
+        speaker = Speaker(self._voice(track.account), account)
         microphone = Microphone(self.config.microphone, account)
         for step in self._steps(track):
             with self._recorded(step) as folder:
                 turns = self._session(step, folder, gateway, speaker, microphone)
             self.progress.finished(step, _heard(turns) if step.skill else "background recorded")
+
+    def _voice(self, account: Account) -> SpeakerSettings:
+        """The configuration's, with what is the persona's own where the study varies voices."""
+        own = self.voices.get(account.persona)
+        varied = own.model_dump(exclude_none=True) if own else {}
+        return self.config.speaker.model_copy(update=varied)
 
     def _session(
         self,

@@ -16,7 +16,17 @@ from typing import Any, TypeVar
 from echoaudit.errors import BadInput
 from echoaudit.study import checks
 from echoaudit.study.faults import Fault, Origin, error, shown, suggestion
-from echoaudit.study.models import Catalogue, Claim, Config, Exclusion, Persona, Site, Strict, Study
+from echoaudit.study.models import (
+    Catalogue,
+    Claim,
+    Config,
+    Exclusion,
+    Persona,
+    PersonaVoice,
+    Site,
+    Strict,
+    Study,
+)
 from echoaudit.study.overrides import laid_over, merge, written
 from echoaudit.study.schemas import FILES
 from echoaudit.study.sources import SUFFIXES, Disk, Recorded, Source
@@ -71,6 +81,12 @@ class LoadedStudy:
     """Rules by which sessions are left out: the study's own, else the configuration's."""
     files: dict[str, bytes]
     """Each YAML file as given, by its path below the folder that holds them all."""
+
+    @property
+    def voices(self) -> dict[str, PersonaVoice]:
+        """Personas' own voices, by the persona's name."""
+        named = ((loaded.name, loaded.persona.speaks_with) for loaded in self.personas)
+        return {name: voice for name, voice in named if voice is not None}
 
     @property
     def hash(self) -> str:
@@ -235,6 +251,7 @@ def _study(shelf: _Shelf, paths: Sequence[Path], config: Config) -> LoadedStudy:
     for path in files:
         shelf.add(path)
     shelf.add_controls()
+    shelf.require_one_voice(declared.treatment if declared else "interest")
     personas = shelf.sorted()
     names = [persona.name for persona in personas]
     claims = declared.claims if declared else ()
@@ -372,6 +389,18 @@ class _Shelf:
             control = loaded.persona.control
             if control is not None and all(p.name != control for p in self.personas.values()):
                 waiting.append(self._control(loaded, control))
+
+    def require_one_voice(self, treatment: str) -> None:
+        """Refuse a persona's own voice, unless voices are what the study varies.
+
+        Platforms infer age and sex from a voice: another one is another treatment.
+        """
+        for place, loaded in self.personas.items():
+            if loaded.persona.speaks_with is not None and treatment != "voice":
+                found = "a voice of its own, but voices are not what the study varies"
+                allowed = "no speaks_with, or a study file that says treatment: voice"
+                problem = Problem(("speaks_with",), found, allowed, "treatment: voice")
+                self.documents[place].refuse([problem])
 
     def _control(self, loaded: LoadedPersona, control: str) -> LoadedPersona:
         beside = [loaded.path.parent / f"{control}{suffix}" for suffix in SUFFIXES]

@@ -156,6 +156,17 @@ class Catalogue(Strict):
 # --- persona, claim, study --------------------------------------------------------------------
 
 
+class PersonaVoice(Strict):
+    """How a persona speaks, where the voice is what a study varies; absent: the configuration's."""
+
+    voice: Text | None = Field(default=None, examples=["rms"])
+    """One of the engine's voices."""
+    speed: float | None = Field(default=None, ge=0.5, le=2.0)
+    """Factor on the engine's rate of speech."""
+    gain: float | None = Field(default=None, ge=0.0, le=4.0)
+    """Factor on the samples."""
+
+
 class Persona(Strict):
     """An interest with its skills; without skills, a control."""
 
@@ -169,6 +180,8 @@ class Persona(Strict):
     """A catalogue, relative to the persona's file."""
     answers: Answers = Answers()
     """What it answers to skills that ask; without an answer, a question stays open."""
+    speaks_with: PersonaVoice | None = None
+    """A voice of its own; only in a study with ``treatment: voice``."""
     control: Name | None = None
     """The persona it is compared with; found beside this file and run along."""
     accounts: int | None = Field(default=None, ge=1, le=50)
@@ -220,6 +233,8 @@ class Study(Strict):
     """The study's name."""
     personas: tuple[Beside, ...] = Field(min_length=1, examples=[["personas/fashion.yaml"]])
     """Files of personas, or folders of them."""
+    treatment: Literal["interest", "voice"] = "interest"
+    """What differs between personas; voices must be the same unless they are it."""
     claims: tuple[Claim, ...] = ()
     """Empty: each treated persona's bids against its control's."""
     sites: tuple[Site, ...] = ()
@@ -253,8 +268,10 @@ class Rounds(Strict):
 class SpeakerSettings(Strict):
     """How sentences become sound."""
 
-    engine: Literal["flite", "espeak-ng", "gtts"] = "flite"
-    """Text to speech; gtts needs the internet."""
+    engine: Literal["flite", "espeak-ng", "gtts", "files"] = "flite"
+    """Text to speech; gtts needs the internet. files: sentences that a person has spoken."""
+    folder: Path | None = Field(default=None, examples=["../voices/robin"])
+    """Of engine files: the sound files and ``index.csv`` (text, file)."""
     voice: Text | None = None
     """One of the engine's voices; its own choice when absent."""
     speed: float = Field(default=1.0, ge=0.5, le=2.0)
