@@ -17,7 +17,7 @@ PERSONA = "persona: old\nspeaks_with:\n  voice: rms\n"
 
 def test_a_voice_of_its_own_needs_a_study_about_voices(write: Write, config: Config) -> None:
     path = write("personas/old.yaml", PERSONA)
-    with pytest.raises(BadInput, match=r"old\.yaml:2:\d+: a voice of its own") as refusal:
+    with pytest.raises(BadInput, match=r"old\.yaml:3:\d+: a voice of its own") as refusal:
         load_study([path], config)
     assert "treatment: voice" in str(refusal.value)
     write("study.yaml", "study: s\ntreatment: voice\npersonas: [personas]\n")
