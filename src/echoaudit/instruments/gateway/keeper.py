@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 from collections.abc import Callable, Mapping
@@ -87,15 +88,19 @@ def take_down() -> Down:
 
 
 def _end(found: seat.Holder) -> None:
-    os.kill(found.pid, signal.SIGTERM)
-    if seat.wait_until_free(END_PATIENCE):
-        # It may have been killed meanwhile by somebody less patient.
-        restoring.clear()
-        return
-    raise Unavailable(
-        f"the gateway (process {found.pid}) does not end",
-        fix=f"kill -9 {found.pid}, then run the same command",
-    )
+    process = os.pidfd_open(found.pid)
+    try:
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        ended, _, _ = select.select([process], [], [], END_PATIENCE)
+    finally:
+        os.close(process)
+    if not ended:
+        raise Unavailable(
+            f"the gateway (process {found.pid}) does not end",
+            fix=f"kill -9 {found.pid}, then run the same command",
+        )
+    # It may have been killed meanwhile by somebody less patient.
+    restoring.clear()
 
 
 State = Literal["up", "run", "down", "trouble", "left behind"]

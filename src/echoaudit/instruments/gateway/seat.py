@@ -7,7 +7,6 @@ import os
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -131,13 +130,3 @@ def _said(asking: socket.socket) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return said if isinstance(said, dict) else {}
-
-
-def wait_until_free(timeout: float) -> bool:
-    """Whether nobody is the gateway any more within ``timeout`` seconds."""
-    end = time.monotonic() + timeout
-    while holder() is not None:
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
