@@ -223,8 +223,6 @@ def test_configuration_faults(text: str, place: str, words: str, write: Write) -
 def test_catalogue_faults_name_the_skill(write: Write) -> None:
     twice = SKILLS.replace("id: A2", "id: A1")
     assert "9:9: skill id 'A1' a second time" in refused(twice, write, "skills/fashion.yaml")
-    alike = SKILLS.replace("invocation: dress me", "invocation: Style  check")
-    assert "11:17: invocation name" in refused(alike, write, "skills/fashion.yaml")
     lost = SKILLS.replace("    name: Dress Me\n", "")
     assert "9:5: no 'name' in skills[1]" in refused(lost, write, "skills/fashion.yaml")
     silent = SKILLS.replace('["Alexa, open Dress Me."]', "[]")
@@ -247,8 +245,8 @@ def test_alias_bomb_is_refused_at_its_first_anchor(write: Write) -> None:
 
 def test_depth_and_size_are_bounded(write: Write) -> None:
     assert "more than 20 levels" in refused("persona: " + "[" * 5000, write)
-    message = refused(b"persona: a\n#" + b"x" * 1024 * 1024, write)
-    assert "more than 1048576 bytes" in message
+    message = refused(b"persona: a\n#" + b"x" * 4 * 1024 * 1024, write)
+    assert "more than 4194304 bytes" in message
 
 
 def test_numbers_too_long_for_python_are_faults(write: Write) -> None:

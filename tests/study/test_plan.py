@@ -14,7 +14,7 @@ from echoaudit.errors import BadInput
 from echoaudit.study import load_study, merge
 from echoaudit.study.loader import LoadedStudy
 from echoaudit.study.models import Config
-from echoaudit.study.plan import Plan, describe, plan, slug
+from echoaudit.study.plan import Plan, describe, plan, slug, speakers
 
 from .conftest import SKILLS, Write
 
@@ -189,3 +189,74 @@ def test_json_holds_every_step(study: LoadedStudy, config: Config) -> None:
     first = next(step for step in steps if step["kind"] == "visit")
     assert first["phase"] == "before"
     assert first["round"] == 1
+
+
+# --- arms ---------------------------------------------------------------------------------------
+
+ARMS = {
+    "no-echo": "echo: false",
+    "plain": "account: false",
+    "web": "account: false\nbrowses: health\ncontrol: plain",
+    "asked-out": "skills: ../skills/fashion.yaml\nopt_out: true",
+}
+PAGES = {
+    "sign_in": {"url": "https://a.example/", "secrets": "s.json"},
+    "opt_out": {"url": "https://a.example/ads"},
+    "topics": {"health": [{"site": "vitals", "url": "https://vitals.example/"}]},
+    "accounts": {"treated": 1, "control": 1},
+    "rounds": {"before": 1, "after": 1},
+}
+
+
+@pytest.fixture
+def arms(write: Write, config: Config) -> LoadedStudy:
+    for name, keys in ARMS.items():
+        write(f"personas/{name}.yaml", f"persona: {name}\n{keys}\n")
+    return load_study([Path("personas")], merge(config, {"sites": SITES[:1]}))
+
+
+def steps_of(made: Plan, persona: str) -> list[str]:
+    return [s.id.partition("/")[2] for s in made.steps if s.account.persona == persona]
+
+
+def test_each_arm_does_what_its_persona_has(arms: LoadedStudy, config: Config) -> None:
+    made = planned(arms, config, **PAGES)
+    rounds = ["visits/b1-s0", "visits/a1-s0"]
+    assert steps_of(made, "vanilla") == ["sign-in", rounds[0], "sessions/00-idle", rounds[1]]
+    assert steps_of(made, "no-echo") == ["sign-in", *rounds]
+    assert steps_of(made, "plain") == rounds
+    assert steps_of(made, "web") == [rounds[0], "visits/t1-vitals", rounds[1]]
+    assert steps_of(made, "asked-out")[:2] == ["sign-in", "opt-out"]
+    assert len(steps_of(made, "asked-out")) == 7
+
+
+def test_topics_come_between_sessions_and_the_rounds_after(
+    arms: LoadedStudy, config: Config
+) -> None:
+    waves = [wave.name for wave in planned(arms, config, **PAGES).waves]
+    assert waves == ["sign-in", "before-1", "sessions", "topic-1", "after-1"]
+
+
+def test_who_browses_is_treated(arms: LoadedStudy, config: Config) -> None:
+    made = planned(arms, config, **{**PAGES, "accounts": {"treated": 2, "control": 1}})
+    assert {s.account.id for s in made.steps if s.account.persona == "web"} == {"web-1", "web-2"}
+
+
+def test_speakers_are_the_accounts_that_need_a_device(arms: LoadedStudy, config: Config) -> None:
+    found = speakers(arms, merge(config, {"accounts": {"treated": 1, "control": 1}}))
+    assert {account.persona for account in found} == {"fashion", "vanilla", "asked-out"}
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("topics", "no sites of topic 'health' in configuration 'here'"),
+        ("opt_out", "persona 'asked-out' opts out, but configuration 'here' has no page for it"),
+    ],
+)
+def test_a_treatment_without_its_page_is_refused(
+    arms: LoadedStudy, config: Config, missing: str, message: str
+) -> None:
+    settings = {key: value for key, value in PAGES.items() if key != missing}
+    with pytest.raises(BadInput, match=message):
+        planned(arms, config, **settings)

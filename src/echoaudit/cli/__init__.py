@@ -22,6 +22,7 @@ COMMANDS = {
     "replay": "Compute findings and report again from a recording.",
     "report": "Write the report of a recording.",
     "table": "Print a table of findings: endpoints, shares, bids and others.",
+    "skills": "Catalogues of skills: list, show, lint, import from a store.",
     "lists": "Install lists of trackers, to be named in findings.",
     "status": "Show how far a recording is.",
     "verify": "Check that a recording's evidence is whole.",

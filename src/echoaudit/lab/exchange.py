@@ -48,7 +48,7 @@ def decide(world: World, occasion: Occasion, interests: list[str]) -> Decision:
     Args:
         world: the planted truth.
         occasion: who is asked for what.
-        interests: the platform's profile of ``occasion.known_as``.
+        interests: what the bidder knows of the browser, itself or from the platform.
     """
     bidder = world.bidders[occasion.bidder]
     moment = _chance(world, occasion, "moment")

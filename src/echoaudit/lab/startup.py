@@ -26,6 +26,7 @@ from echoaudit.lab.world_settings import overlay as world_overlay
 from echoaudit.study import LoadedStudy
 from echoaudit.study.models import Config, LabSettings
 from echoaudit.study.plan import accounts as accounts_of
+from echoaudit.study.plan import speakers
 
 Found = tuple[str, str, str, str | None]
 AIR = Path("/run/echoaudit-air")
@@ -46,7 +47,7 @@ def overlay(study: LoadedStudy, config: Config, state: Path) -> dict[str, Any]:
     state = state.absolute()
     ours = world_overlay(_world(config), state)
     network = topology.overlay(
-        _accounts(study, config),
+        _speakers(study, config),
         trusting=config.gateway.trusting,
         upstream_authority=state / "ca" / "ca.pem",
         proxy_authority=state / "proxy",
@@ -77,15 +78,15 @@ def boot(study: LoadedStudy, config: Config, state: Path) -> Iterator[Callable[[
     settings = _settings(config)
     state = state.absolute()
     world = _world(config)
-    accounts = _accounts(study, config)
+    speaking = _speakers(study, config)
     load_or_make(state / "ca")
     (state / BLOCKED).write_text("\n".join([*world.file.blocked, ""]), encoding="ascii")
     write_world(state, world.truth())
-    credentials = _write_accounts(state, accounts)
-    with _air(settings, accounts):
+    credentials = _write_accounts(state, _accounts(study, config))
+    with _air(settings, speaking):
         machine = Machine(
             hosts=world.hosts(),
-            accounts=accounts,
+            accounts=speaking,
             state=state / "machine",
             cloud_command=_cloud_command(study, settings, credentials, state),
             echo_command=lambda account: _echo_command(account, world, config, state),
@@ -160,7 +161,13 @@ def _world(config: Config) -> World:
 
 
 def _accounts(study: LoadedStudy, config: Config) -> list[str]:
-    return [a.id for persona in study.personas for a in accounts_of(persona, config)]
+    """Everybody who can sign in."""
+    personas = [persona for persona in study.personas if persona.persona.account]
+    return [account.id for persona in personas for account in accounts_of(persona, config)]
+
+
+def _speakers(study: LoadedStudy, config: Config) -> list[str]:
+    return [account.id for account in speakers(study, config)]
 
 
 def _write_accounts(state: Path, accounts: Sequence[str]) -> Path:

@@ -191,14 +191,26 @@ class World:
         weighted = [
             (self.bidders[code].bid_rate * len(site.slots), math.log(self._reached(code, interest)))
             for site in self.file.publishers
+            if site.topic is None
             for code in site.bidders
         ]
         weight = sum(share for share, _ in weighted)
         return math.exp(sum(share * log for share, log in weighted) / weight) if weight else 1.0
 
     def _reached(self, code: str, interest: str) -> float:
-        known = self.platform_hop(self.bidders[code].party) is not None
+        party = self.bidders[code].party
+        known = self.platform_hop(party) is not None or self._sees(party, interest)
         return self.lift(code, [interest])[0] if known else 1.0
+
+    def _sees(self, party: str, interest: str) -> bool:
+        """Whether a site of ``interest`` loads the pixel of ``party``."""
+        sites = (site for site in self.file.publishers if site.interest == interest)
+        return any(party == pixel.party for site in sites for pixel in self.pixels(site))
+
+    def shown_interest(self, host: str) -> str | None:
+        """What a visitor of the site at ``host`` shows to be interested in."""
+        sites = (site for site in self.file.publishers if site.host == host)
+        return next((site.interest for site in sites), None)
 
     def syncs(self) -> set[tuple[str, str]]:
         """(whose identifier, receiver) as registrable domains, over all pages."""

@@ -48,6 +48,8 @@ Http = Literal["1.1", "2", "3"]
 
 PLATFORM = "platform"
 """The name of the platform as a receiver of cookie syncs."""
+PREFERENCES = "/adprefs"
+"""Path of the shop's page on which an account opts out."""
 
 
 class HostRow(Strict):
@@ -144,6 +146,8 @@ class Platform(Strict):
     visit_cookie: Word = "session-id"
     ads_cookie: Word = "ad-id"
     reply: Text = "Here is {name}."
+    opt_out: Literal["honoured", "ignored"] = "honoured"
+    """What becomes of an account's wish not to be shown ads by its interests."""
     background: tuple[Background, ...] = ()
     sends: tuple[Send, ...] = ()
     """Syncs that the platform itself starts; usually none."""
@@ -205,6 +209,10 @@ class Publisher(Strict):
     site: Name
     host: HostName
     title: Text
+    topic: Name | None = None
+    """A site of this topic is no page of the rounds: it is there for personas that browse it."""
+    interest: Text | None = None
+    """What the parties whose pixels it loads take its visitors to be interested in."""
     text: Text = "Nothing much happened today, and it happened in good order."
     variable: BidderCode = "pbjs"
     """Name of the global variable that holds Prebid."""

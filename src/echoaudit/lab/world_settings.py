@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 from echoaudit.lab.accounts import sign_in_path
 from echoaudit.lab.world import World
+from echoaudit.lab.world_model import PREFERENCES, Publisher
 
 BLOCKED = "blocked.txt"
 """The world's block list, in the state folder."""
@@ -17,7 +19,9 @@ def overlay(world: World, state: Path) -> dict[str, Any]:
     authority = str(state / "ca" / "ca.pem")
     block = {"block": [str(state / BLOCKED)]} if world.file.blocked else {}
     return {
-        "sites": [{"site": p.site, "url": f"https://{p.host}/"} for p in world.file.publishers],
+        "sites": [_site(p) for p in world.file.publishers if p.topic is None],
+        "topics": _topics(world),
+        "opt_out": {"url": f"https://{world.file.platform.shop}{PREFERENCES}"},
         "sign_in": {
             "url": f"https://{world.file.platform.shop}/ap/signin",
             "secrets": str(sign_in_path(state)),
@@ -29,3 +33,15 @@ def overlay(world: World, state: Path) -> dict[str, Any]:
         "browser": {"trusted_authority": authority},
         "gateway": {"upstream_authority": authority, **block},
     }
+
+
+def _site(publisher: Publisher) -> dict[str, str]:
+    return {"site": publisher.site, "url": f"https://{publisher.host}/"}
+
+
+def _topics(world: World) -> dict[str, list[dict[str, str]]]:
+    topics = defaultdict(list)
+    for publisher in world.file.publishers:
+        if publisher.topic is not None:
+            topics[publisher.topic].append(_site(publisher))
+    return dict(topics)

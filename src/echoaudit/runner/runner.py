@@ -228,6 +228,8 @@ class Runner:
         with self._recorded(step) as folder:
             if step.kind == "sign-in":
                 visit = self._sign_in(step, browser)
+            elif step.kind == "opt-out":
+                visit = self._opt_out(step, browser)
             else:
                 assert step.site is not None
                 visit = browser.visit(step.site.url, folder)
@@ -235,12 +237,11 @@ class Runner:
         return visit
 
     def _visit_record(self, step: Step, visit: Visit) -> dict[str, Any]:
-        sign_in = self.config.sign_in
         return {
             "account": step.account.id,
             "persona": step.account.persona,
             "site": step.site.site if step.site else None,
-            "url": step.site.url if step.site else sign_in and sign_in.url,
+            "url": step.site.url if step.site else self._page(step),
             "phase": step.phase,
             "round": step.round,
             "started": visit.started,
@@ -250,6 +251,17 @@ class Runner:
             "notes": list(visit.notes),
             "browser": dict(visit.browser),
         }
+
+    def _page(self, step: Step) -> str | None:
+        page = self.config.opt_out if step.kind == "opt-out" else self.config.sign_in
+        return page.url if page else None
+
+    def _opt_out(self, step: Step, browser: Browser) -> Visit:
+        assert self.config.opt_out is not None
+        visit = browser.opt_out(self.config.opt_out)
+        if visit.state != "complete":
+            raise Unavailable(f"{step.account.id} could not opt out: {visit.reason}")
+        return visit
 
     def _sign_in(self, step: Step, browser: Browser) -> Visit:
         settings = self.config.sign_in
@@ -278,4 +290,6 @@ def _seen(step: Step, visit: Visit) -> str:
         return f"{visit.state}: {visit.reason}"
     if step.kind == "sign-in":
         return f"signed in, {visit.ended - visit.started:.1f} s"
+    if step.kind == "opt-out":
+        return f"opted out, {visit.ended - visit.started:.1f} s"
     return f"{visit.bids} bids, {visit.requests} requests, {visit.ended - visit.started:.1f} s"

@@ -11,27 +11,33 @@ from echoaudit.study.typed import Place, Problem
 
 
 def check_persona(persona: Persona) -> Iterator[Problem]:
-    """A persona is not its own control."""
+    """A persona is not its own control, and has what is done with it."""
     if persona.control == persona.persona:
         found = f"{shown(persona.control)} as its own control"
         yield Problem(("control",), found, "another persona", "control: vanilla")
+    if persona.skills is not None and persona.browses is not None:
+        found = "a topic beside skills: one treatment could not be told from the other"
+        yield Problem(("browses",), found, "skills or browses", "browses: health")
+    if persona.skills is not None and not persona.speaks:
+        found = "skills without a speaker"
+        yield Problem(("skills",), found, "skills with echo and account", "echo: true")
+    if not persona.account and "echo" in persona.model_fields_set and persona.echo:
+        found = "a speaker without an account"
+        yield Problem(("echo",), found, "a speaker with an account", "account: true")
+    if not persona.account and persona.opt_out:
+        found = "an account's choice without an account"
+        yield Problem(("opt_out",), found, "opt_out with an account", "account: true")
 
 
 def check_catalogue(catalogue: Catalogue) -> Iterator[Problem]:
-    """Skill ids and invocation names open one skill each."""
-    skills = catalogue.skills
-    ids = [(("skills", index, "id"), skill.id) for index, skill in enumerate(skills)]
+    """Skill ids name one skill each; stores have invocation names that several skills share."""
+    ids = [(("skills", index, "id"), skill.id) for index, skill in enumerate(catalogue.skills)]
     yield from _differ(ids, "skill id", "id: B01LPS96B4")
-    spoken = [
-        (("skills", index, "invocation"), " ".join(skill.invocation.casefold().split()))
-        for index, skill in enumerate(skills)
-    ]
-    yield from _differ(spoken, "invocation name", "invocation: style check")
 
 
 def check_study(study: Study) -> Iterator[Problem]:
     """Claims and sites have names of their own."""
-    yield from _sites(study.sites)
+    yield from _sites(study.sites, ("sites",))
     names = [(("claims", index, "claim"), claim.claim) for index, claim in enumerate(study.claims)]
     yield from _differ(names, "claim", "claim: fashion-above-vanilla")
     for index, claim in enumerate(study.claims):
@@ -54,7 +60,9 @@ def check_claims(claims: Iterable[Claim], personas: list[str]) -> Iterator[Probl
 
 def check_config(config: Config) -> Iterator[Problem]:
     """Sites and devices are each given once, addresses are addresses, trusting devices exist."""
-    yield from _sites(config.sites)
+    yield from _sites(config.sites, ("sites",))
+    for topic, sites in config.topics.items():
+        yield from _sites(sites, ("topics", topic))
     macs = [(("devices", name, "mac"), device.mac) for name, device in config.devices.items()]
     yield from _differ(macs, "device address", "mac: fc:65:de:00:00:02")
     yield from _network(config.gateway.address)
@@ -94,11 +102,11 @@ def _trusting(config: Config) -> Iterator[Problem]:
             yield Problem(("gateway", "trusting", index), found, allowed, example)
 
 
-def _sites(sites: Iterable[Site]) -> Iterator[Problem]:
+def _sites(sites: Iterable[Site], place: Place) -> Iterator[Problem]:
     listed = list(enumerate(sites))
-    names = [(("sites", index, "site"), site.site) for index, site in listed]
+    names = [((*place, index, "site"), site.site) for index, site in listed]
     yield from _differ(names, "site", "site: daily-news")
-    pages = [(("sites", index, "url"), site.url) for index, site in listed]
+    pages = [((*place, index, "url"), site.url) for index, site in listed]
     yield from _differ(pages, "url", "url: https://news.example/")
 
 

@@ -63,8 +63,8 @@ class LoadedPersona:
 
     @property
     def treated(self) -> bool:
-        """Whether it talks to skills."""
-        return self.catalogue is not None
+        """Whether something is done to it: it talks to skills or browses a topic."""
+        return self.catalogue is not None or self.persona.browses is not None
 
 
 @dataclass(frozen=True)

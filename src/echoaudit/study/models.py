@@ -168,7 +168,7 @@ class PersonaVoice(Strict):
 
 
 class Persona(Strict):
-    """An interest with its skills; without skills, a control."""
+    """Who is simulated: talked to, browsing, or left alone as a control."""
 
     persona: Name
     """The persona's name; its accounts are called NAME-1, NAME-2, ..."""
@@ -182,10 +182,23 @@ class Persona(Strict):
     """What it answers to skills that ask; without an answer, a question stays open."""
     speaks_with: PersonaVoice | None = None
     """A voice of its own; only in a study with ``treatment: voice``."""
+    browses: Name | None = Field(default=None, examples=["health"])
+    """A topic whose sites (``topics`` of the configuration) its browser visits as treatment."""
+    echo: bool = True
+    """Whether it has a speaker; without ``account`` there is none."""
+    account: bool = True
+    """Whether it has an account of the platform, in which its browser is signed in."""
+    opt_out: bool = False
+    """Whether its account opts out of interest-based advertising before anything else."""
     control: Name | None = None
     """The persona it is compared with; found beside this file and run along."""
     accounts: int | None = Field(default=None, ge=1, le=50)
     """Echo, account and browser profiles; the configuration's number when absent."""
+
+    @property
+    def speaks(self) -> bool:
+        """Whether its accounts have a speaker."""
+        return self.echo and self.account
 
 
 class Claim(Strict):
@@ -251,9 +264,9 @@ class Accounts(Strict):
     """How many accounts each persona gets when its file does not say."""
 
     treated: int = Field(default=3, ge=1, le=50)
-    """Of a persona with skills."""
+    """Of a persona that talks to skills or browses a topic."""
     control: int = Field(default=6, ge=1, le=50)
-    """Of a persona without."""
+    """Of a persona to which nothing is done."""
 
 
 class Rounds(Strict):
@@ -263,6 +276,8 @@ class Rounds(Strict):
     """Baseline rounds, before anything is said."""
     after: int = Field(default=3, ge=1, le=100)
     """Rounds after the sessions."""
+    topic: int = Field(default=1, ge=1, le=100)
+    """Passes over a topic's sites by the personas that browse it, between before and after."""
 
 
 class SpeakerSettings(Strict):
@@ -433,6 +448,17 @@ class SignIn(Strict):
     """Cookie that is there when the account is signed in."""
 
 
+class OptOut(Strict):
+    """How an account opts out of interest-based advertising: a page, and what is clicked on it."""
+
+    url: Text
+    """The platform's page of advertising preferences."""
+    submit: Text = "[type=submit]"
+    """CSS selector of what is clicked."""
+    opted_out: Text = "#opted-out"
+    """CSS selector of what the page shows when the account has opted out."""
+
+
 class Parallel(Strict):
     """How much runs at once."""
 
@@ -492,9 +518,12 @@ class Config(Strict):
     """Pages to visit; a study may have its own."""
     exclude: tuple[Exclusion, ...] = Field(default=(), examples=[["confounded"]])
     """Sessions left out where contacts and data are told apart by skill; a study may say else."""
+    topics: dict[Name, tuple[Site, ...]] = {}
+    """Sites of a topic, by the name that a persona ``browses``."""
     devices: dict[AccountName, Device] = {}
     """The speaker of each account, by the account's name (``fashion-1``)."""
     sign_in: SignIn | None = None
+    opt_out: OptOut | None = None
     speaker: SpeakerSettings = SpeakerSettings()
     microphone: MicrophoneSettings = MicrophoneSettings()
     conversation: Conversation = Conversation()

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from echoaudit.errors import BadInput
+from echoaudit.study.faults import shown, suggestion
 from echoaudit.study.loader import LoadedPersona, LoadedStudy
-from echoaudit.study.models import Config, Site, Skill
+from echoaudit.study.models import Config, Persona, Site, Skill
 
-StepKind = Literal["sign-in", "visit", "session", "idle"]
+StepKind = Literal["sign-in", "opt-out", "visit", "session", "idle"]
 WaveKind = Literal["sign-in", "visits", "sessions"]
-Phase = Literal["before", "after"]
+Phase = Literal["before", "topic", "after"]
 T = TypeVar("T")
 SLUG = 40
 """Characters of a skill's name that its folder keeps."""
@@ -29,7 +30,7 @@ SLUG = 40
 
 @dataclass(frozen=True, order=True)
 class Account:
-    """One simulated person: a speaker, an account of the platform and a browser profile."""
+    """One simulated person: a browser profile, and what its persona has of account and speaker."""
 
     persona: str
     index: int
@@ -126,13 +127,15 @@ class Plan:
 def plan(study: LoadedStudy, config: Config) -> Plan:
     """The steps of ``study`` under ``config``.
 
-    Sign-in, baseline rounds, sessions, rounds after. In a round every account visits the same
-    sites in the same order, and accounts of all personas are interleaved, so that time cannot
-    pass for treatment.
+    Sign-in and opting out, baseline rounds, sessions, visits to topics, rounds after. In a round
+    every account visits the same sites in the same order, and accounts of all personas are
+    interleaved, so that time cannot pass for treatment.
 
     Raises:
-        BadInput: when there are pages to visit nowhere and no lab to bring them.
+        BadInput: when there are pages to visit nowhere and no lab to bring them, or a persona
+            needs a topic or a page that the configuration does not have.
     """
+    _require_treatments(study, config)
     sites = study.sites or config.sites
     if not sites and config.lab is None:
         raise BadInput(
@@ -143,6 +146,7 @@ def plan(study: LoadedStudy, config: Config) -> Plan:
         _sign_in(study, config),
         *_rounds("before", config.rounds.before, sites, study, config),
         _sessions(study, config),
+        *_topics(study, config),
         *_rounds("after", config.rounds.after, sites, study, config),
     ]
     return Plan(tuple(wave for wave in waves if wave.tracks))
@@ -155,13 +159,49 @@ def accounts(persona: LoadedPersona, config: Config) -> tuple[Account, ...]:
     return tuple(Account(persona.name, index) for index in range(1, number + 1))
 
 
+def speakers(study: LoadedStudy, config: Config) -> tuple[Account, ...]:
+    """The accounts that have a speaker, persona by persona."""
+    speaking = [persona for persona in study.personas if persona.persona.speaks]
+    return tuple(account for persona in speaking for account in accounts(persona, config))
+
+
+def _require_treatments(study: LoadedStudy, config: Config) -> None:
+    for loaded in study.personas:
+        topic = loaded.persona.browses
+        if topic is not None and not config.topics.get(topic):
+            known = ", ".join(sorted(config.topics)) or "none"
+            raise BadInput(
+                f"no sites of topic {shown(topic)}{suggestion(topic, sorted(config.topics))} in "
+                f"configuration {config.config!r}; allowed: {known}; example: "
+                f"topics: {{{topic}: [{{site: news, url: 'https://news.example/'}}]}}",
+                file=loaded.path,
+            )
+        if loaded.persona.opt_out and config.opt_out is None:
+            raise BadInput(
+                f"persona {loaded.name!r} opts out, but configuration {config.config!r} has no "
+                "page for it; allowed: opt_out with the platform's page; example: "
+                "opt_out: {url: 'https://platform.example/preferences'}",
+                file=loaded.path,
+            )
+
+
 # --- waves ------------------------------------------------------------------------------------
 
 
 def _sign_in(study: LoadedStudy, config: Config) -> Wave:
-    named = _interleaved(study, config, "sign-in") if config.sign_in else ()
-    tracks = (Track(who, (Step(f"{who.id}/sign-in", "sign-in", who),)) for who in named)
-    return Wave("sign-in", "sign-in", tuple(tracks))
+    personas = {persona.name: persona.persona for persona in study.personas}
+    tracks = (
+        Track(who, tuple(_begin(who, personas[who.persona], config)))
+        for who in _interleaved(study, config, "sign-in")
+    )
+    return Wave("sign-in", "sign-in", tuple(track for track in tracks if track.steps))
+
+
+def _begin(account: Account, persona: Persona, config: Config) -> Iterator[Step]:
+    if persona.account and config.sign_in:
+        yield Step(f"{account.id}/sign-in", "sign-in", account)
+    if persona.opt_out:
+        yield Step(f"{account.id}/opt-out", "opt-out", account)
 
 
 def _rounds(
@@ -182,11 +222,29 @@ def _visit(account: Account, site: Site, phase: Phase, index: int) -> Step:
     return Step(step, "visit", account, site=site, phase=phase, round=index)
 
 
+def _topics(study: LoadedStudy, config: Config) -> Iterator[Wave]:
+    """Visits that are a treatment: each persona's accounts see its topic in one order."""
+    topics = {persona.name: persona.persona.browses for persona in study.personas}
+    for index in range(1, config.rounds.topic + 1):
+        name = f"topic-{index}"
+        orders = {
+            topic: _shuffled(sites, config.seed, name, topic, "sites")
+            for topic, sites in config.topics.items()
+        }
+        tracks = (
+            Track(who, tuple(_visit(who, site, "topic", index) for site in orders[topic]))
+            for who in _interleaved(study, config, name)
+            if (topic := topics[who.persona]) is not None
+        )
+        yield Wave(name, "visits", tuple(tracks))
+
+
 def _sessions(study: LoadedStudy, config: Config) -> Wave:
     personas = {persona.name: persona for persona in study.personas}
     tracks = (
         Track(who, tuple(_talk(who, personas[who.persona], config)))
         for who in _interleaved(study, config, "sessions")
+        if personas[who.persona].persona.speaks
     )
     return Wave("sessions", "sessions", tuple(track for track in tracks if track.steps))
 

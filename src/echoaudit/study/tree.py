@@ -15,7 +15,7 @@ import yaml
 
 from echoaudit.study.faults import Fault, Origin, error, shown
 
-LARGEST_FILE = 1024 * 1024
+LARGEST_FILE = 4 * 1024 * 1024
 DEEPEST = 20
 EXAMPLE = "persona: fashion"
 
@@ -85,7 +85,7 @@ def parse(data: bytes, file: Origin) -> Node:
 def _decode(data: bytes, file: Origin) -> str:
     if len(data) > LARGEST_FILE:
         found = f"more than {LARGEST_FILE} bytes"
-        raise error([Fault(file, found, "files up to 1 MiB", "split the file")])
+        raise error([Fault(file, found, "files up to 4 MiB", "split the file")])
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as problem:

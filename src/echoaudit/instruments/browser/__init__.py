@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from echoaudit.errors import EchoauditError, Unavailable
 from echoaudit.instruments.browser.errors import BrowserCrashed
-from echoaudit.study.models import BrowserSettings, SignIn
+from echoaudit.study.models import BrowserSettings, OptOut, SignIn
 
 if TYPE_CHECKING:
     from echoaudit.instruments.browser.session import Session
@@ -64,6 +64,12 @@ class Browser:
         from echoaudit.instruments.browser.signin import sign_in as fill_in
 
         return fill_in(self._session(), sign_in, username, password)
+
+    def opt_out(self, page: OptOut) -> Visit:
+        """Opt the signed-in account out of interest-based advertising, by the platform's page."""
+        from echoaudit.instruments.browser.signin import opt_out
+
+        return opt_out(self._session(), page)
 
     def close(self) -> None:
         """Save the profile and end the browser with all its processes."""

@@ -1,9 +1,10 @@
-"""Signing an account's browser in to the platform, as a person would: by its form."""
+"""What an account's owner does on the platform's pages: signing in, opting out."""
 
 from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from echoaudit.instruments.browser import chromium
 from echoaudit.instruments.browser.errors import BrowserCrashed
 from echoaudit.instruments.browser.session import Session
 from echoaudit.instruments.browser.visit import State, Visit
-from echoaudit.study.models import SignIn
+from echoaudit.study.models import OptOut, SignIn
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -29,6 +30,45 @@ def sign_in(session: Session, form: SignIn, username: str, password: str) -> Vis
     A profile that is signed in already is left as it is. Secrets appear in no state or reason.
     ``BrowserCrashed`` when the browser or its driver is gone.
     """
+
+    def act() -> tuple[State, str | None]:
+        if _signed_in(session, form):
+            return "complete", "was signed in already"
+        submitted = _fill_in(session.driver, form, username, password)
+        if _wait_until(lambda: _signed_in(session, form), session.settings.page_timeout):
+            _wait_for_landing(session, submitted)
+            return "complete", None
+        return "failed", f"no cookie {form.signed_in_cookie} was set"
+
+    return _on_page(session, form.url, "sign-in", act)
+
+
+def opt_out(session: Session, page: OptOut) -> Visit:
+    """Click on the platform's opt-out and wait until the page shows it.
+
+    An account that has opted out already is left as it is. ``BrowserCrashed`` when the browser or
+    its driver is gone.
+    """
+    from selenium.webdriver.common.by import By
+
+    def shown() -> bool:
+        return bool(session.driver.find_elements(By.CSS_SELECTOR, page.opted_out))
+
+    def act() -> tuple[State, str | None]:
+        if shown():
+            return "complete", "had opted out already"
+        session.driver.find_element(By.CSS_SELECTOR, page.submit).click()
+        if _wait_until(shown, session.settings.page_timeout):
+            return "complete", None
+        return "failed", f"the page never showed {page.opted_out}"
+
+    return _on_page(session, page.url, "opt-out", act)
+
+
+def _on_page(
+    session: Session, url: str, what: str, act: Callable[[], tuple[State, str | None]]
+) -> Visit:
+    """Load ``url`` and act there; how it went."""
     from selenium.common.exceptions import (
         NoSuchElementException,
         TimeoutException,
@@ -40,29 +80,19 @@ def sign_in(session: Session, form: SignIn, username: str, password: str) -> Vis
     timeout = session.settings.page_timeout
     session.driver.set_page_load_timeout(timeout)
     try:
-        session.driver.get(form.url)
-        if _signed_in(session, form):
-            return _result(session, started, "complete", "was signed in already")
-        submitted = _fill_in(session.driver, form, username, password)
-        if _wait_for_cookie(session, form, timeout):
-            _wait_for_landing(session, submitted)
-            return _result(session, started, "complete", None)
-        return _result(session, started, "failed", f"no cookie {form.signed_in_cookie} was set")
+        session.driver.get(url)
+        return _result(session, started, *act())
     except NoSuchElementException:
-        return _result(
-            session, started, "failed", "the sign-in page lacks one of the form's fields"
-        )
+        return _result(session, started, "failed", f"the {what} page lacks one of the fields")
     except TimeoutException:
-        return _result(session, started, "timeout", f"no sign-in page within {timeout:g} s")
+        return _result(session, started, "timeout", f"no {what} page within {timeout:g} s")
     except WebDriverException as error:
         unreachable = _NETWORK_ERROR.search(error.msg or "")
         if unreachable is None:
-            raise BrowserCrashed("the browser went away during the sign-in") from error
-        return _result(
-            session, started, "failed", f"{form.url} cannot be reached: {unreachable[0]}"
-        )
+            raise BrowserCrashed(f"the browser went away during the {what}") from error
+        return _result(session, started, "failed", f"{url} cannot be reached: {unreachable[0]}")
     except HTTPError as error:
-        raise BrowserCrashed("the browser's driver went away during the sign-in") from error
+        raise BrowserCrashed(f"the browser's driver went away during the {what}") from error
 
 
 def _fill_in(driver: Chrome, form: SignIn, username: str, password: str) -> WebElement:
@@ -93,9 +123,9 @@ def _wait_for_landing(session: Session, submitted: WebElement) -> None:
         wait.until(lambda driver: driver.execute_script(_READY) == "complete")
 
 
-def _wait_for_cookie(session: Session, form: SignIn, seconds: float) -> bool:
+def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     end = time.monotonic() + seconds
-    while not _signed_in(session, form):
+    while not condition():
         if time.monotonic() >= end:
             return False
         time.sleep(POLL)

@@ -70,7 +70,7 @@ class _Server:
             if row is None:
                 continue
             occasion = self._occasion(publisher, opportunity, uid)
-            decision = decide(self.cloud.world, occasion, self._interests(occasion))
+            decision = decide(self.cloud.world, occasion, self._interests(occasion, uid))
             self._log(auction, opportunity, occasion, decision)
             late = late or decision.answer == "late"
             if decision.ad is not None:
@@ -100,8 +100,18 @@ class _Server:
             return None
         return self.cloud.store.matched_account(self.party.party, encode(uid, hop.encoding))
 
-    def _interests(self, occasion: Occasion) -> list[str]:
-        return self.cloud.store.interests(occasion.known_as) if occasion.known_as else []
+    def _interests(self, occasion: Occasion, uid: str | None) -> list[str]:
+        """What the bidder saw itself, and what the platform tells it."""
+        seen = self.cloud.store.noted(self.party.party, uid) if uid else []
+        return [*seen, *self._profile(occasion.known_as)]
+
+    def _profile(self, account: str | None) -> list[str]:
+        """The platform's interests of an account, unless it honours that the account opted out."""
+        store = self.cloud.store
+        if account is None:
+            return []
+        honoured = self.cloud.world.file.platform.opt_out == "honoured"
+        return [] if honoured and store.opted_out(account) else store.interests(account)
 
     def _log(
         self, auction: Auction, opportunity: Opportunity, occasion: Occasion, decision: Decision

@@ -1,4 +1,4 @@
-"""The platform's shop: a sign-in page, and the advertising cookie that follows from it."""
+"""The platform's shop: signing in, the advertising cookie that follows, and opting out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from echoaudit.lab.cloud.context import Cloud, cookie_of, give_cookie, new_identifier
 from echoaudit.lab.cloud.pages import render
-from echoaudit.lab.world_model import PLATFORM
+from echoaudit.lab.world_model import PLATFORM, PREFERENCES
 
 
 def shop_routes(cloud: Cloud) -> list[Route]:
@@ -36,7 +36,17 @@ def shop_routes(cloud: Cloud) -> list[Route]:
         account = _signed_in(cloud, request)
         return HTMLResponse(render("shop.html.jinja", signed_in=account is not None))
 
+    async def preferences(request: Request) -> Response:
+        account = _signed_in(cloud, request)
+        if account is None:
+            return RedirectResponse("/ap/signin", 303)
+        if request.method == "POST":
+            cloud.store.opt_out(account)
+        page = render("preferences.html.jinja", opted_out=cloud.store.opted_out(account))
+        return HTMLResponse(page, headers={"Cache-Control": "no-store"})
+
     return [
+        Route(PREFERENCES, preferences, methods=["GET", "POST"]),
         Route("/ap/signin", form, methods=["GET"]),
         Route("/ap/signin", submit, methods=["POST"]),
         Route("/", home, methods=["GET"]),

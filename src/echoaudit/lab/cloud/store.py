@@ -9,6 +9,9 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS enabled (account TEXT, skill TEXT, PRIMARY KEY (account, skill));
 CREATE TABLE IF NOT EXISTS profile
   (account TEXT, interest TEXT, heard INTEGER, PRIMARY KEY (account, interest));
+CREATE TABLE IF NOT EXISTS opted_out (account TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS noted
+  (party TEXT, uid TEXT, interest TEXT, PRIMARY KEY (party, uid, interest));
 CREATE TABLE IF NOT EXISTS sessions (token TEXT PRIMARY KEY, account TEXT);
 CREATE TABLE IF NOT EXISTS tickets (ticket TEXT PRIMARY KEY, account TEXT);
 CREATE TABLE IF NOT EXISTS ads_ids (ads_id TEXT PRIMARY KEY, account TEXT);
@@ -59,6 +62,23 @@ class Store:
         """Interests of the account's profile, in alphabetical order."""
         query = "SELECT interest FROM profile WHERE account = ? ORDER BY interest"
         return [str(row[0]) for row in self._db.execute(query, (account,))]
+
+    def opt_out(self, account: str) -> None:
+        """The account wants no ads by its interests."""
+        self._run("INSERT OR IGNORE INTO opted_out VALUES (?)", account)
+
+    def opted_out(self, account: str) -> bool:
+        """Whether the account wants no ads by its interests."""
+        return self._one("SELECT 1 FROM opted_out WHERE account = ?", account) is not None
+
+    def note(self, party: str, uid: str, interest: str) -> None:
+        """``party`` saw its browser ``uid`` on a site of ``interest``."""
+        self._run("INSERT OR IGNORE INTO noted VALUES (?, ?, ?)", party, uid, interest)
+
+    def noted(self, party: str, uid: str) -> list[str]:
+        """Interests that ``party`` has seen of its browser ``uid``, in alphabetical order."""
+        query = "SELECT interest FROM noted WHERE party = ? AND uid = ? ORDER BY interest"
+        return [str(row[0]) for row in self._db.execute(query, (party, uid))]
 
     # --- sign-in ----------------------------------------------------------------------------
 

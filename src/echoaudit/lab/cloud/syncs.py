@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -52,7 +52,9 @@ def routes(cloud: Cloud, party: Party) -> list[Route]:
 
     async def load(request: Request) -> Response:
         """A page loads the pixel, or a chain comes back for the party's own cookie."""
-        return _go_on(cloud, _recognise(cloud, party, request), *_place(cloud, request, party))
+        visit = _recognise(cloud, party, request)
+        _note(cloud, visit)
+        return _go_on(cloud, visit, *_place(cloud, request, party))
 
     async def receive(request: Request) -> Response:
         """Another party's identifier arrives; the chain goes on."""
@@ -108,6 +110,14 @@ def _account(cloud: Cloud, visit: _Visit) -> str | None:
     if account is not None and visit.view:
         cloud.store.set_view(visit.view, account)
     return account
+
+
+def _note(cloud: Cloud, visit: _Visit) -> None:
+    """The party sees by the referrer which site its browser is on."""
+    site = urlsplit(visit.request.headers.get("referer", "")).hostname
+    interest = cloud.world.shown_interest(site or "")
+    if interest is not None:
+        cloud.store.note(visit.party.party, visit.uid, interest)
 
 
 def _learn(cloud: Cloud, visit: _Visit, hop: Hop) -> None:
