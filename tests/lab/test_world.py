@@ -88,7 +88,7 @@ def test_a_named_skill_goes_before_its_interest_and_unnamed_ones_talk_to_nobody(
     of_interest = paper.behaviour(
         SKILL.model_copy(update={"name": "X", "invocation": "x"}), "Fashion & Style"
     )
-    unnamed = paper.behaviour(SKILL.model_copy(update={"name": "X", "invocation": "x"}), "Dating")
+    unnamed = paper.behaviour(SKILL.model_copy(update={"name": "X", "invocation": "x"}), "Cooking")
     assert {c.host for c in named.contacts} == {
         "traffic.omny.fm",
         "playerservices.streamtheworld.com",
