@@ -317,8 +317,12 @@ def test_plain_chains_cannot_be_talked_into_a_loop(old_other):
 # --- in a genuine browser ---------------------------------------------------------------------
 
 
+def pages(world):
+    return [p for p in world.file.publishers if p.topic is None]
+
+
 def crawl(driver, world):
-    return {p.site: visit(driver, f"https://{p.host}/", p.variable) for p in world.file.publishers}
+    return {p.site: visit(driver, f"https://{p.host}/", p.variable) for p in pages(world)}
 
 
 def answers(visits):
@@ -380,9 +384,7 @@ def test_chromium_sees_every_bid_and_words_raise_prices(
         assert answers(visits) == logged(cloud.state)
         assert mean_lifts(cloud.state, account, spoken) == lifts
         assert mean_lifts(cloud.state, "vanilla-1", spoken) == {b: {1.0} for b in lifts}
-        assert all(
-            v["frames"] == len(p.slots) for p, v in zip(world.file.publishers, visits, strict=False)
-        )
+        assert all(v["frames"] == len(p.slots) for p, v in zip(pages(world), visits, strict=False))
         assert {b["currency"] for v in visits for b in v["bids"]} == {"USD"}
         assert all(b["domains"] for v in visits for b in v["bids"])
         severe = [
