@@ -117,6 +117,27 @@ def test_ports_used_again_are_another_flow():
     assert [(flow.sni, flow.packets_up) for flow in flows] == [("a.example", 6), ("b.example", 6)]
 
 
+@pytest.mark.parametrize("scanner", ["", "python"])
+def test_udp_ports_used_again_after_silence_are_another_flow(scanner):
+    def call(host, start):
+        data = quic_datagrams(host)
+        talk = [(True, one) for one in data] + [(False, b"\x41" * 60), (True, b"\x42" * 60)] * 30
+        return [
+            udp(up, one, server=SERVER, server_port=443, time=start + 0.1 * number)
+            for number, (up, one) in enumerate(talk)
+        ]
+
+    first = call("a.example", START)
+    end = first[-1][0]
+    heard = udp(False, b"\x41" * 60, server=SERVER, server_port=443, time=end + 299)
+    flows = read(pcap([*first, heard, *call("b.example", end + 299 + 301)]), scanner).flows
+    assert [flow.sni for flow in flows] == ["a.example", "b.example"]
+    assert flows[0].last == pytest.approx(end + 299)
+    assert flows[0].packets_up + flows[0].packets_down == len(first) + 1
+    (only_one,) = read(pcap([*first, heard, *call("b.example", end + 598)]), scanner).flows
+    assert only_one.sni == "a.example"
+
+
 @pytest.mark.parametrize(
     ("flags", "state"),
     [((), "unanswered"), (("RA",), "refused"), (("SA", "RA"), "reset"), (("SA",), "established")],

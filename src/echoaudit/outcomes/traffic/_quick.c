@@ -15,6 +15,7 @@
 #include <structmember.h>
 
 enum { FIN = 1, SYN = 2, RST = 4, TCP = 6, UDP = 17, ENHANCED = 6 };
+enum { QUIET = 300 }; /* seconds, as in flows.py */
 enum { ERROR = -1, OTHER = 0, TAKEN = 1 };
 
 /* What both ways count of one direction of a flow; ``flows.Half`` inherits from it. */
@@ -120,7 +121,7 @@ static int take_segment(Counters *half, const Headers *headers, const Packet *pa
 }
 
 static int take_datagram(Counters *half, const Headers *headers, const Packet *packet) {
-    if (half->want || headers->length < 8) return OTHER;
+    if (half->want || headers->length < 8 || packet->time - half->last > QUIET) return OTHER;
     count(half, packet);
     half->payload += (unsigned)(headers->length - 8);
     return TAKEN;

@@ -18,6 +18,9 @@ capture. one-way: only packets of the server were seen."""
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 WORD = 0xFFFFFFFF
+QUIET = 300
+"""Seconds without a datagram after which the same UDP ports are another flow: what RFC 4787 (REQ-5)
+recommends that routers wait before they forget a mapping."""
 _DNS_PORT = (53).to_bytes(2, "big")
 
 

@@ -15,6 +15,7 @@ from echoaudit.outcomes.traffic.containers import ETHERNET, Record
 from echoaudit.outcomes.traffic.flows import (
     ACK,
     FIN,
+    QUIET,
     RST,
     SYN,
     WORD,
@@ -107,7 +108,12 @@ class Scanner:
                             continue
                 elif protocol == UDP:
                     half = udp(key)
-                    if half is not None and time >= half.last and not half.want and length >= 8:
+                    if (
+                        half is not None
+                        and 0 <= time - half.last <= QUIET
+                        and not half.want
+                        and length >= 8
+                    ):
                         half.packets += 1
                         half.octets += original
                         half.last = time
@@ -194,7 +200,12 @@ class Scanner:
             self._stream(carried.source + carried.target + data[:4], data, length, frame)
 
     def _datagram(self, key: bytes, data: bytes, length: int, frame: _Frame) -> None:
-        half = self._udp.get(key) or self._open(self._udp, UDP, key, _UDP_LOOKS)
+        half = self._udp.get(key)
+        if half is not None and frame[2] - _last(half) > QUIET:
+            self._end(half)
+            self._end(half.peer)
+            half = None
+        half = half or self._open(self._udp, UDP, key, _UDP_LOOKS)
         _add(half, frame)
         half.payload += max(0, length - 8)
         if half.want:
@@ -241,6 +252,11 @@ def _same_flow(half: Half, sequence: int) -> bool:
     if half.expected >= 0:
         return half.expected - sequence & WORD < _FAR
     return not half.flow.ended and not half.flow.reset
+
+
+def _last(half: Half) -> float:
+    """When either side of a flow was last heard."""
+    return max(side.last for side in (half, half.peer) if side.packets)
 
 
 def _add(half: Half, frame: _Frame) -> None:
