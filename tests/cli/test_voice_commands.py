@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from echoaudit.errors import BadInput
-from echoaudit.lab.air import Air
+from echoaudit.lab.air import Air, socket_of
 from echoaudit.study import load_config
 from echoaudit.study.edit import with_setting
 
@@ -57,13 +58,13 @@ def echoaudit(folder, *arguments):
 
 
 @contextmanager
-def an_echo(cloud, folder):
-    """A real simulated Echo in room ``one``."""
+def an_echo(cloud, folder, *options):
+    """A real simulated Echo of account ``one``."""
     (folder / "token").write_text("secret\n")
     errors = folder / "echo.err"
     command = [sys.executable, "-m", "echoaudit.lab.echo", "--account=one", "--serial=S1"]
     command += [f"--token-file={folder / 'token'}", f"--cloud={cloud.host}", f"--ca={cloud.ca}"]
-    command += [f"--log={folder / 'contacts-one.jsonl'}"]
+    command += [f"--log={folder / 'contacts-one.jsonl'}", *options]
     with errors.open("w") as stderr, subprocess.Popen(command, stderr=stderr) as echo:
         try:
             while "ready" not in errors.read_text():
@@ -75,11 +76,8 @@ def an_echo(cloud, folder):
 
 
 @pytest.mark.sound
-def test_the_gain_is_found_and_written_down(tmp_path, monkeypatch):
-    config = tmp_path / "kitchen.yaml"
-    config.write_text(CONFIG)
-    cloud = LoopbackCloud(tmp_path / "ca", [{"id": "time", "phrase": "what time is it"}])
-    cloud.speak = "It is half past nine in the morning."
+def test_devices_are_listed_and_one_of_them_speaks(tmp_path, monkeypatch):
+    (tmp_path / "kitchen.yaml").write_text(CONFIG)
     with Air(["one"], tmp_path / "air") as air:
         for name, value in air.environment().items():
             monkeypatch.setenv(name, value)
@@ -88,9 +86,20 @@ def test_the_gain_is_found_and_written_down(tmp_path, monkeypatch):
             {**device, "inputs": min(device["inputs"], 32)} for device in listed
         ]
         said = echoaudit(tmp_path, "say", "Hello.", "--config=kitchen.yaml", "--account=one")
-        assert (said.returncode, said.stdout) == (0, "said 'Hello.' by flite slt\n")
-        subprocess.run(["pactl", "set-sink-volume", "one-room", "60%"], check=True)
-        with cloud, an_echo(cloud, tmp_path):
+    assert (said.returncode, said.stdout) == (0, "said 'Hello.' by flite slt\n")
+
+
+def test_the_gain_is_found_and_written_down(tmp_path):
+    config = tmp_path / "kitchen.yaml"
+    cloud = LoopbackCloud(tmp_path / "ca", [{"id": "time", "phrase": "what time is it"}])
+    cloud.speak = "It is half past nine in the morning."
+    far = json.dumps({"distance_m": 5.0})
+    with tempfile.TemporaryDirectory() as short:
+        socket = socket_of("one", Path(short))
+        text = CONFIG.replace("{account}-loudspeaker", f"unix:{socket}")
+        text = text.replace("{account}-microphone", f"unix:{socket}")
+        config.write_text(text)
+        with cloud, an_echo(cloud, tmp_path, f"--socket={socket}", f"--room={far}"):
             options = ("--config=kitchen.yaml", "--account=one", "--json")
             done = echoaudit(tmp_path, "calibrate", *options)
     assert done.returncode == 0, done.stderr
@@ -100,7 +109,7 @@ def test_the_gain_is_found_and_written_down(tmp_path, monkeypatch):
     assert not found["loudspeaker_heard"], "this room has no way from one to the other"
     assert load_config(config).speaker.gain == found["gain"]
     gain = f"  gain: {found['gain']:g}\n"
-    assert config.read_text() == CONFIG.replace("  device", f"{gain}  device", 1)
+    assert config.read_text() == text.replace("  device", f"{gain}  device", 1)
 
 
 @pytest.mark.sound

@@ -57,6 +57,50 @@ def test_noise_is_at_every_microphone_at_its_level_and_ends_with_the_air(tmp_pat
     assert left.stdout == b""
 
 
+@pytest.mark.sound
+def test_what_loses_its_room_is_led_nowhere(tmp_path):
+    with Air(["one", "two"], tmp_path / "air") as room:
+        environment = {**os.environ, **room.environment()}
+        noise = np.random.default_rng(1).integers(-9000, 9000, 6 * RATE).astype("<i2")
+        play = f"pacat --playback {PCM} --device={air.mouth('one')}"
+        listen = f"parec {PCM} --latency-msec=50 --device={air.mouth('one')}.monitor"
+        with (
+            subprocess.Popen(play.split(), stdin=subprocess.PIPE, env=environment) as orphan,
+            subprocess.Popen(listen.split(), stdout=subprocess.PIPE, env=environment) as deaf,
+        ):
+            assert orphan.stdin is not None
+            assert deaf.stdout is not None
+            orphan.stdin.write(noise[: 2 * RATE].tobytes())
+            orphan.stdin.flush()
+            assert np.frombuffer(deaf.stdout.read(2 * RATE), np.int16).any()
+            unload_sink("one-reply", environment)
+            at = {kind: where_streams_are(kind, environment) for kind in ("sink", "source")}
+            heard = [record(room, f"two-{kind}.monitor", 0.5) for kind in ("room", "reply")]
+            orphan.kill()
+            deaf.kill()
+    assert at == {"sink": {air.NOWHERE}, "source": {f"{air.NOWHERE}.monitor"}}
+    assert not any(sound.any() for sound in heard)
+
+
+def unload_sink(name, environment):
+    modules = pactl("modules", environment)
+    (index,) = [line[0] for line in modules if f"sink_name={name} " in " ".join(line)]
+    subprocess.run(["pactl", "unload-module", index], env=environment, check=True)
+
+
+def where_streams_are(kind, environment):
+    """The sinks that are played into, or the sources that are recorded from."""
+    names = {line[0]: line[1] for line in pactl(f"{kind}s", environment)}
+    streams = "sink-inputs" if kind == "sink" else "source-outputs"
+    return {names[line[1]] for line in pactl(streams, environment)}
+
+
+def pactl(what, environment):
+    command = ["pactl", "list", "short", what]
+    listed = subprocess.check_output(command, env=environment, text=True)
+    return [line.split() for line in listed.splitlines()]
+
+
 @pytest.mark.parametrize("name", ["x" * 120, "two words"])
 def test_a_folder_that_cannot_hold_a_socket_is_one_line(tmp_path, name):
     with (

@@ -3,7 +3,8 @@
 A room is two null sinks of one PulseAudio server: what the account's loudspeaker plays into
 ``ACCOUNT-room`` is what its Echo's ear records; what the Echo says into ``ACCOUNT-reply`` is what
 the account's microphone records. The runner meets them as ALSA devices ``ACCOUNT-loudspeaker`` and
-``ACCOUNT-microphone`` among PyAudio's devices, as it would meet sound cards.
+``ACCOUNT-microphone`` among PyAudio's devices, as it would meet sound cards. What loses its room is
+led ``NOWHERE``.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ START_TIMEOUT = 20.0
 SOCKET_LIMIT = 107
 """Longest path of a unix socket, in bytes."""
 NOISE_SECONDS = 20
+NOWHERE = "nowhere"
+"""The default sink, which nobody hears."""
 
 INSTALL = "sudo apt-get install pulseaudio libasound2-plugins"
 
@@ -154,7 +157,7 @@ class Air:
             check=False,
             env={**os.environ, **self.environment()},
         ).stdout
-        return len(sinks.splitlines()) == 2 * len(self._accounts)
+        return len(sinks.splitlines()) == 1 + 2 * len(self._accounts)
 
     def _last_words(self) -> str:
         log = self._folder / "server.log"
@@ -211,18 +214,27 @@ class _Process:
 
 
 def server_script(accounts: Sequence[str], socket: Path) -> str:
-    """PulseAudio's start script: a socket, and two sinks per account.
+    """PulseAudio's start script: a socket, two sinks per account, and a default that is no room.
 
-    Without ``norewinds`` an idle sink renders two seconds at a time, and the first sound waits.
+    PulseAudio leads streams whose sink or source has gone to the default one: without one of its
+    own that would be another account's room.
     """
-    lines = [f"load-module module-native-protocol-unix socket={socket} auth-anonymous=1"]
-    for account in accounts:
-        for kind in ("room", "reply"):
-            lines.append(
-                f"load-module module-null-sink sink_name={account}-{kind} "
-                f"rate={RATE} channels=1 format=s16le norewinds=1"
-            )
+    names = [NOWHERE, *(f"{account}-{kind}" for account in accounts for kind in ("room", "reply"))]
+    lines = [
+        f"load-module module-native-protocol-unix socket={socket} auth-anonymous=1",
+        *map(_sink, names),
+        f"set-default-sink {NOWHERE}",
+        f"set-default-source {NOWHERE}.monitor",
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _sink(name: str) -> str:
+    # Without norewinds an idle sink renders two seconds at a time, and the first sound waits.
+    return (
+        f"load-module module-null-sink sink_name={name} "
+        f"rate={RATE} channels=1 format=s16le norewinds=1"
+    )
 
 
 def alsa_settings(accounts: Sequence[str], socket: Path) -> str:
