@@ -27,9 +27,9 @@ from echoaudit.instruments.audio_ends import FRAME, FRAME_SECONDS
 PREFIX = "unix:"
 MEMORY = 20.0
 """Seconds of sound that an open line remembers."""
-START_PATIENCE = 30.0
+START_PATIENCE = 180.0
 """Seconds to wait for somebody to listen at the path."""
-ANSWER_PATIENCE = 60.0
+ANSWER_PATIENCE = 180.0
 """Seconds the other end may think about one block."""
 SILENCE: Samples = np.zeros(FRAME, np.int16)
 HUNG_UP = "the other end hung up"
@@ -141,7 +141,7 @@ _LINES_LOCK = threading.Lock()
 def open_line(device: str) -> Iterator[Line]:
     """The line to ``device``, shared by its loudspeaker and its microphone in this process.
 
-    ``Unavailable`` when nobody listens there for half a minute.
+    ``Unavailable`` when nobody listens there for three minutes.
     """
     line = _take(device)
     try:
