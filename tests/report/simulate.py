@@ -8,6 +8,7 @@ from echoaudit.findings.excluded import excluded_table
 from echoaudit.findings.imc2023 import imc2023_table
 from echoaudit.findings.shares import reach_table, shares_table
 from echoaudit.findings.steps import DELIVERY, STEPS, delivery_table
+from echoaudit.outcomes.enabling import TABLE as ENABLING
 
 SKILLS = {"Outfit Check": "B01", "Style Quiz": "B02", "Sneaker Drop": "B03", "Runway Radio": "B04"}
 BIDDERS = ("appnexus", "ix", "openx", "pubmatic", "rubicon")
@@ -276,6 +277,7 @@ def simulate(claims, *, personas=None, lifts=None, answered=True, confounded=0, 
     tables["captures"] = captures(tables["steps"])
     tables["data_types"] = data_types(tables["steps"])
     tables["decrypted"] = decrypted(tables["steps"])
+    tables["enabling"] = ENABLING.empty()
     said = tables["utterances"]
     mixed = said.index[said["purpose"] == "converse"][:confounded]
     said.loc[mixed, "answered_by"] = "other skill"

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pandas as pd
 import pytest
-from simulate import simulate
+from simulate import ENABLING, simulate
 
 from echoaudit.inference import conclude_all
 from echoaudit.report import render, warnings
@@ -34,6 +34,30 @@ def page(claims=(CLAIM,), change=None, methods=(), **design):
     if change:
         info, tables = change(info, tables)
     return render(info, tables, conclusions, provenance, methods)
+
+
+def test_skills_that_the_store_did_not_enable_are_told():
+    row = {
+        "session": "fashion-1/sessions/01-x", "account": "fashion-1", "persona": "fashion",
+        "skill": "B01", "url": "https://store.example/dp/B01", "picture": "", "started": 1.0,
+        "ended": 2.0,
+    }  # fmt: skip
+    came = [
+        ("enable", 1, "timeout", False, "no answer"),
+        ("enable", 2, "refused", False, HOSTILE[0]),
+        ("disable", 1, "already disabled", True, ""),
+    ]
+    names = ("action", "attempt", "state", "done", "reason")
+
+    def change(info, tables):
+        rows = [row | dict(zip(names, one, strict=True)) for one in came]
+        return info, tables | {"enabling": ENABLING.conform(rows)}
+
+    text = page(change=change)
+    assert "did not enable the skill in 1 session (1 refused)" in text
+    assert "already disabled" in text
+    assert HOSTILE[0] not in text
+    assert "Skills were not enabled" not in page()
 
 
 class Reader(HTMLParser):

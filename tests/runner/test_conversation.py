@@ -32,8 +32,9 @@ def test_a_skill_is_enabled_spoken_to_and_disabled() -> None:
 
 
 def test_enabling_can_be_left_out_and_utterances_limited() -> None:
-    said = sentences(SKILL, Conversation(enable="none", utterances=1))
-    assert [s.text for s in said] == ["Alexa, open Style Check."]
+    for how in ("none", "browser"):
+        said = sentences(SKILL, Conversation(enable=how, utterances=1))
+        assert [s.text for s in said] == ["Alexa, open Style Check."]
 
 
 def turn(sentence: Sentence, reply: str, *, seconds: float = 1.2, cut: bool = False) -> Turn:

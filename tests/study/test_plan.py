@@ -42,6 +42,16 @@ def test_waves_in_order(study: LoadedStudy, config: Config) -> None:
     ]
 
 
+def test_enabling_in_the_browser_needs_a_store(study: LoadedStudy, config: Config) -> None:
+    browser = {"conversation": {"enable": "browser"}}
+    with pytest.raises(BadInput, match=r"enable: browser, but .* has no store; allowed"):
+        planned(study, config, **browser)
+    made = planned(study, config, **browser, store={"url": "https://s.example/dp/{id}"})
+    aloud = planned(study, config)
+    spoken = [[s.sentences for s in p.steps if s.kind == "session"] for p in (made, aloud)]
+    assert [one + 2 for one in spoken[0]] == spoken[1]
+
+
 def test_every_account_does_everything_once(study: LoadedStudy, config: Config) -> None:
     made = planned(study, config, rounds={"before": 1, "after": 2})
     ids = [step.id for step in made.steps]

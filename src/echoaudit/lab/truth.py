@@ -10,9 +10,9 @@ from typing import Any, Literal, TextIO
 
 from echoaudit.errors import BadInput
 
-Log = Literal["bids", "syncs", "requests", "events"]
+Log = Literal["bids", "syncs", "requests", "events", "store"]
 WORLD = "world.json"
-LOGS: tuple[Log, ...] = ("bids", "syncs", "requests", "events")
+LOGS: tuple[Log, ...] = ("bids", "syncs", "requests", "events", "store")
 
 
 class Truth:

@@ -50,6 +50,8 @@ PLATFORM = "platform"
 """The name of the platform as a receiver of cookie syncs."""
 PREFERENCES = "/adprefs"
 """Path of the shop's page on which an account opts out."""
+SKILL_PAGE = "/dp/{id}"
+"""Path of the shop's page of a skill."""
 
 
 class HostRow(Strict):
@@ -148,6 +150,8 @@ class Platform(Strict):
     reply: Text = "Here is {name}."
     opt_out: Literal["honoured", "ignored"] = "honoured"
     """What becomes of an account's wish not to be shown ads by its interests."""
+    unavailable: tuple[Text, ...] = ()
+    """Ids of skills that the store shows, and refuses to enable."""
     background: tuple[Background, ...] = ()
     sends: tuple[Send, ...] = ()
     """Syncs that the platform itself starts; usually none."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from echoaudit.lab.accounts import sign_in_path
 from echoaudit.lab.world import World
-from echoaudit.lab.world_model import PREFERENCES, Publisher
+from echoaudit.lab.world_model import PREFERENCES, SKILL_PAGE, Publisher
 
 BLOCKED = "blocked.txt"
 """The world's block list, in the state folder."""
@@ -22,6 +22,10 @@ def overlay(world: World, state: Path) -> dict[str, Any]:
         "sites": [_site(p) for p in world.file.publishers if p.topic is None],
         "topics": _topics(world),
         "opt_out": {"url": f"https://{world.file.platform.shop}{PREFERENCES}"},
+        "store": {
+            "url": f"https://{world.file.platform.shop}{SKILL_PAGE}",
+            "refused": "#refused",
+        },
         "sign_in": {
             "url": f"https://{world.file.platform.shop}/ap/signin",
             "secrets": str(sign_in_path(state)),

@@ -22,6 +22,7 @@ OUTCOMES: dict[str, str] = {
     "data_types": "echoaudit.outcomes.data_types",
     "decrypted": "echoaudit.outcomes.decrypted",
     "utterances": "echoaudit.outcomes.utterances",
+    "enabling": "echoaudit.outcomes.enabling",
     "bids": "echoaudit.outcomes.bids",
     "syncs": "echoaudit.outcomes.syncs",
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from echoaudit.errors import BadInput
 from echoaudit.outcomes.answers import Answered, answered
+from echoaudit.outcomes.enabling import was_enabled
 from echoaudit.outcomes.schema import Column, Schema
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ TABLE = Schema(
         Column(
             "delivered",
             "bool",
-            "Whether the device answered or acted, and not the platform with a refusal.",
+            "Whether the device answered or acted, and not the platform with a refusal; where the "
+            "store did not enable the skill, whether the skill is known to have answered.",
         ),
         Column(
             "answered_by",
@@ -80,10 +82,11 @@ def _rows(
     turns = step.json("transcript.json")
     if not isinstance(turns, list):
         raise BadInput("not a list of turns", file=step.path("transcript.json"))
+    enabled = was_enabled(step)
     for number, turn in enumerate(turns):
         if not isinstance(turn, dict) or "text" not in turn:
             raise BadInput(f"turn {number} has no text", file=step.path("transcript.json"))
-        yield _row(step, number, turn) | _answer(turn, judged[step.id, number])
+        yield _row(step, number, turn) | _answer(turn, judged[step.id, number], enabled)
 
 
 def _row(step: StepEvidence, number: int, turn: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,9 +110,9 @@ def _row(step: StepEvidence, number: int, turn: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def _answer(turn: Mapping[str, Any], judged: Answered) -> dict[str, Any]:
+def _answer(turn: Mapping[str, Any], judged: Answered, enabled: bool) -> dict[str, Any]:
     return {
-        "delivered": _delivered(turn, judged),
+        "delivered": _delivered(turn, judged) if enabled else judged.by == "skill",
         "answered_by": judged.by,
         "answerer": judged.skill,
         "basis": judged.basis,

@@ -25,6 +25,7 @@ def warnings(tables: Tables, conclusions: Sequence[Conclusion]) -> tuple[str, ..
 def notices(tables: Tables, conclusions: Sequence[Conclusion]) -> list[Notice]:
     """What a reader must not miss, worst first."""
     found = [*_silent(tables["delivery"]), *_unfinished(tables["steps"])]
+    found += [*_not_enabled(tables["enabling"])]
     found += [*_confounded(tables["utterances"], tables["excluded"])]
     captures = tables["captures"]
     found += [*_dropped(captures), *_partial(captures), *_nameless(captures)]
@@ -54,6 +55,21 @@ def _silent(delivery: pd.DataFrame) -> list[Notice]:
             text = f"Only {heard} of {said} sentences said to {persona} were answered."
             found.append(Notice("Most sentences were lost", text))
     return found
+
+
+def _not_enabled(enabling: pd.DataFrame) -> list[Notice]:
+    """Sessions whose skill the store did not enable."""
+    last = enabling.sort_values("attempt").groupby(["session", "action"], as_index=False).last()
+    failed = last[(last["action"] == "enable") & ~last["done"].fillna(False).astype(bool)]
+    if failed.empty:
+        return []
+    states = [f"{n} {state}" for state, n in failed["state"].value_counts().sort_index().items()]
+    text = (
+        f"The store did not enable the skill in {count(len(failed), 'session')} "
+        f"({listed(states, 8)}). What was said there counts as delivered only where the skill is "
+        "known to have answered."
+    )
+    return [Notice("Skills were not enabled", text)]
 
 
 def _confounded(utterances: pd.DataFrame, excluded: pd.DataFrame) -> list[Notice]:

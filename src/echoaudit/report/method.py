@@ -59,6 +59,14 @@ def _imported(imported: Mapping[str, Any], steps: pd.DataFrame) -> str:
     )
 
 
+ENABLING = {
+    "browser": "Each skill was enabled before its conversation and disabled after it in the "
+    "platform’s store, by the account’s own browser. ",
+    "none": "Skills were neither enabled nor disabled. ",
+}
+"""What is said of ``conversation.enable``; by voice it is a sentence as others are."""
+
+
 def _speech(info: Mapping[str, Any], tables: Tables) -> str:
     config = _part(info, "config")
     speaker, talk = _part(config, "speaker"), _part(config, "conversation")
@@ -70,8 +78,9 @@ def _speech(info: Mapping[str, Any], tables: Tables) -> str:
         f"Personas with an interest used {count(skills, 'skill')} by voice: "
         f"{count(said, 'sentence')}, synthesised by {speaker.get('engine', 'an unnamed engine')}, "
         f"were played aloud and said up to {talk.get('attempts', 1)} times; {heard} were answered "
-        "aloud. A sentence counts as delivered when the speaker answered it. All traffic of each "
-        "speaker was captured at its gateway, per session."
+        "aloud. A sentence counts as delivered when the speaker answered it. "
+        + ENABLING.get(str(talk.get("enable")), "")
+        + "All traffic of each speaker was captured at its gateway, per session."
     )
 
 

@@ -106,7 +106,7 @@ def _sections(
         bids.section(tables["bids"], conclusions, colours),
         diagnostics(conclusions),
         *([imc2023.section(tables["imc2023"], conclusions)] if "imc2023" in methods else []),
-        speech.section(tables["utterances"], skills),
+        speech.section(tables["utterances"], tables["enabling"], skills),
         endpoints.section(_kept(tables, "endpoints"), accounts, skills),
         shares.section(tables["attribution"], tables["shares"], tables["reach"], accounts, skills),
         data_types.section(_kept(tables, "data_types"), tables["decrypted"], skills),

@@ -15,7 +15,7 @@ TALK = ("converse", "answer")
 """Purposes of sentences that are for a skill."""
 
 
-def section(utterances: pd.DataFrame, skills: Mapping[str, str]) -> Section:
+def section(utterances: pd.DataFrame, enabling: pd.DataFrame, skills: Mapping[str, str]) -> Section:
     """Sentences by skill, and each of them; ``skills`` are names by id."""
     asked = utterances[utterances["purpose"] != "stop"]
     if asked.empty:
@@ -51,7 +51,7 @@ def section(utterances: pd.DataFrame, skills: Mapping[str, str]) -> Section:
             f"delivered, {again:,} said more than once. " + _answerers(sentences)
         ),
         tables=(_skills(sentences),),
-        folded=(_transcript(sentences),),
+        folded=(_transcript(sentences), *_store(enabling, skills)),
     )
 
 
@@ -142,6 +142,34 @@ def _transcript(sentences: pd.DataFrame) -> Table:
             if len(ordered) > MOST_ROWS
             else None
         ),
+    )
+
+
+def _store(enabling: pd.DataFrame, skills: Mapping[str, str]) -> tuple[Table, ...]:
+    """What was done in the store, when anything was."""
+    if enabling.empty:
+        return ()
+    rows = tuple(
+        (
+            str(row["account"]),
+            skills.get(str(row["skill"]), str(row["skill"])),
+            str(row["action"]),
+            str(row["attempt"]),
+            str(row["state"]),
+            _reply(row["reason"]),
+        )
+        for row in enabling.head(MOST_ROWS).to_dict("records")
+    )
+    heads = ("account", "skill", "action", "attempt", "what came of it", "why")
+    columns = tuple(Column(head, numeric=head == "attempt") for head in heads)
+    return (Table("Skills in the store", columns, rows, note=_cut(enabling)),)
+
+
+def _cut(enabling: pd.DataFrame) -> str | None:
+    return (
+        f"The first {MOST_ROWS} of {len(enabling):,}; all are in findings/enabling.parquet."
+        if len(enabling) > MOST_ROWS
+        else None
     )
 
 

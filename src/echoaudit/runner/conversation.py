@@ -68,9 +68,12 @@ class Turn:
 
 
 def sentences(skill: Skill, settings: Conversation) -> tuple[Sentence, ...]:
-    """Everything to say in a skill's session, in order: enable, its utterances, disable."""
+    """Everything to say in a skill's session, in order: enable, its utterances, disable.
+
+    Enabling and disabling are said only where that is how it is done.
+    """
     spoken = tuple(Sentence("converse", text) for text in skill.utterances[: settings.utterances])
-    if settings.enable == "none":
+    if settings.enable != "voice":
         return spoken
     return (
         Sentence("enable", f"Alexa, enable {skill.name}."),

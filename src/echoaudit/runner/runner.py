@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from echoaudit.instruments.microphone import Microphone
 from echoaudit.instruments.speaker import Speaker
 from echoaudit.recording import read_json, write_json
 from echoaudit.runner.conversation import Turn, converse, sentences
+from echoaudit.runner.enabling import StoreVisits
 
 if TYPE_CHECKING:
     from echoaudit.instruments.browser.visit import Visit
@@ -78,6 +79,7 @@ class Runner:
         self.health = health
         self.voices = voices or {}
         self._stop = threading.Event()
+        self._browsers = threading.BoundedSemaphore(config.parallel.browsers)
 
     def stop(self) -> None:
         """Ask every track to end after its current step."""
@@ -149,8 +151,8 @@ class Runner:
         microphone = Microphone(self.config.microphone, account)
         for step in self._steps(track):
             with self._recorded(step) as folder:
-                turns = self._session(step, folder, gateway, speaker, microphone)
-            self.progress.finished(step, _heard(turns) if step.skill else "background recorded")
+                told = self._session(step, folder, gateway, speaker, microphone)
+            self.progress.finished(step, told)
 
     def _voice(self, account: Account) -> SpeakerSettings:
         """The configuration's, with what is the persona's own where the study varies voices."""
@@ -165,9 +167,11 @@ class Runner:
         gateway: AnyGateway,
         speaker: Speaker,
         microphone: Microphone,
-    ) -> list[Turn]:
+    ) -> str:
+        """Record a session; what came of it in a few words."""
         settings = self.config.conversation
         turns: list[Turn] = []
+        store = self._store(step.account, folder)
         with gateway.capture(step.account.id, folder):
             started = time.time()
             try:
@@ -176,7 +180,10 @@ class Runner:
                 else:
                     to_say = sentences(step.skill, settings)
                     answers = step.skill.answers
-                    turns.extend(converse(to_say, speaker, microphone, settings, folder, answers))
+                    with store.around(step.skill) if store else nullcontext():
+                        turns.extend(
+                            converse(to_say, speaker, microphone, settings, folder, answers)
+                        )
             finally:
                 ended = time.time()
                 write_json(folder / "transcript.json", [turn.to_json() for turn in turns])
@@ -193,7 +200,26 @@ class Runner:
                 "device": dict(gateway.device(step.account.id)),
             },
         )
-        return turns
+        if step.skill is None:
+            return "background recorded"
+        failure = store.failure if store else None
+        return "; ".join(filter(None, (_heard(turns), failure)))
+
+    def _store(self, account: Account, folder: Path) -> StoreVisits | None:
+        """The store, where skills are enabled there."""
+        settings, store = self.config.conversation, self.config.store
+        if settings.enable != "browser" or store is None:
+            return None
+        return StoreVisits(store, lambda: self._browser(account), settings.attempts, folder)
+
+    @contextmanager
+    def _browser(self, account: Account) -> Iterator[Browser]:
+        """A browser beside the conversations, when there may be one more."""
+        with (
+            self._browsers,
+            Browser(self.config.browser, self.rooms.profiles / account.id) as browser,
+        ):
+            yield browser
 
     # --- visits -------------------------------------------------------------------------------
 

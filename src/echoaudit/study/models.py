@@ -62,6 +62,18 @@ DataType = Literal[
 ]
 """Kinds of personal data, as the published study tells them apart."""
 
+EnablingState = Literal[
+    "enabled",
+    "already enabled",
+    "disabled",
+    "already disabled",
+    "not found",
+    "refused",
+    "timeout",
+    "failed",
+]
+"""What came of enabling or disabling a skill in the store."""
+
 Prose = Annotated[
     str,
     StringConstraints(min_length=1, max_length=5000, strip_whitespace=True),
@@ -315,8 +327,8 @@ class MicrophoneSettings(Strict):
 class Conversation(Strict):
     """What is done in one session around a skill's own utterances."""
 
-    enable: Literal["voice", "none"] = "voice"
-    """Whether the skill is enabled and disabled by voice."""
+    enable: Literal["voice", "browser", "none"] = "voice"
+    """How a skill is enabled before and disabled after: aloud, in the ``store``, or not at all."""
     skills: int = Field(default=50, ge=1, le=999)
     """At most this many of a persona's skills, the first of its catalogue."""
     utterances: int = Field(default=50, ge=1, le=999)
@@ -459,6 +471,29 @@ class OptOut(Strict):
     """CSS selector of what the page shows when the account has opted out."""
 
 
+class StorePage(Strict):
+    """How a skill is enabled in the platform's store, by the account's signed-in browser."""
+
+    url: Annotated[
+        str,
+        StringConstraints(pattern=r"^https?://[^\s/]\S*\{id\}\S*$", max_length=2000),
+        _words("an address with {id} in it", "https://store.example/dp/{id}"),
+    ]
+    """A skill's page; ``{id}`` stands for the skill's id."""
+    enable: Text = "#enable"
+    """CSS selector of what is clicked to enable it."""
+    permissions: Text = "#accept-permissions"
+    """CSS selector of what is clicked to grant what it asks for, when the page shows that."""
+    disable: Text = "#disable"
+    """CSS selector of what is clicked to disable it."""
+    enabled: Text = "#enabled"
+    """CSS selector of what the page shows of an enabled skill, and of no other."""
+    refused: Text | None = Field(default=None, examples=["#refused"])
+    """CSS selector of the message with which the store refuses."""
+    picture: Text = "main"
+    """CSS selector of the part that is kept as a picture: not the one that names the account."""
+
+
 class Parallel(Strict):
     """How much runs at once."""
 
@@ -524,6 +559,7 @@ class Config(Strict):
     """The speaker of each account, by the account's name (``fashion-1``)."""
     sign_in: SignIn | None = None
     opt_out: OptOut | None = None
+    store: StorePage | None = None
     speaker: SpeakerSettings = SpeakerSettings()
     microphone: MicrophoneSettings = MicrophoneSettings()
     conversation: Conversation = Conversation()

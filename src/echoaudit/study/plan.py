@@ -166,6 +166,12 @@ def speakers(study: LoadedStudy, config: Config) -> tuple[Account, ...]:
 
 
 def _require_treatments(study: LoadedStudy, config: Config) -> None:
+    if config.conversation.enable == "browser" and config.store is None:
+        raise BadInput(
+            f"conversation.enable: browser, but configuration {config.config!r} has no store; "
+            "allowed: store with the address of a skill's page; example: "
+            "store: {url: 'https://store.example/dp/{id}'}"
+        )
     for loaded in study.personas:
         topic = loaded.persona.browses
         if topic is not None and not config.topics.get(topic):

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Self
 
 from echoaudit.errors import EchoauditError, Unavailable
 from echoaudit.instruments.browser.errors import BrowserCrashed
-from echoaudit.study.models import BrowserSettings, OptOut, SignIn
+from echoaudit.study.models import BrowserSettings, OptOut, SignIn, StorePage
 
 if TYPE_CHECKING:
     from echoaudit.instruments.browser.session import Session
+    from echoaudit.instruments.browser.storepage import Action, Enabling
     from echoaudit.instruments.browser.visit import Visit
 
 __all__ = ["Browser", "BrowserCrashed", "check"]
@@ -70,6 +71,12 @@ class Browser:
         from echoaudit.instruments.browser.signin import opt_out
 
         return opt_out(self._session(), page)
+
+    def enabling(self, store: StorePage, skill: str, action: Action, picture: Path) -> Enabling:
+        """Enable or disable a skill in the platform's store; its page's picture is kept."""
+        from echoaudit.instruments.browser.storepage import enabling
+
+        return enabling(self._session(), store, skill, action, picture)
 
     def close(self) -> None:
         """Save the profile and end the browser with all its processes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from echoaudit.instruments.browser import chromium
-from echoaudit.instruments.browser.errors import BrowserCrashed
+from echoaudit.instruments.browser.acting import POLL, act_on, wait_until
 from echoaudit.instruments.browser.session import Session
 from echoaudit.instruments.browser.visit import State, Visit
 from echoaudit.study.models import OptOut, SignIn
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
     from selenium.webdriver.remote.webelement import WebElement
 
-POLL = 0.1
-_NETWORK_ERROR = re.compile(r"net::ERR_[A-Z0-9_]+")
 _READY = "return document.readyState"
 
 
@@ -32,10 +29,10 @@ def sign_in(session: Session, form: SignIn, username: str, password: str) -> Vis
     """
 
     def act() -> tuple[State, str | None]:
-        if _signed_in(session, form):
+        if signed_in(session, form):
             return "complete", "was signed in already"
         submitted = _fill_in(session.driver, form, username, password)
-        if _wait_until(lambda: _signed_in(session, form), session.settings.page_timeout):
+        if wait_until(lambda: signed_in(session, form), session.settings.page_timeout):
             _wait_for_landing(session, submitted)
             return "complete", None
         return "failed", f"no cookie {form.signed_in_cookie} was set"
@@ -58,7 +55,7 @@ def opt_out(session: Session, page: OptOut) -> Visit:
         if shown():
             return "complete", "had opted out already"
         session.driver.find_element(By.CSS_SELECTOR, page.submit).click()
-        if _wait_until(shown, session.settings.page_timeout):
+        if wait_until(shown, session.settings.page_timeout):
             return "complete", None
         return "failed", f"the page never showed {page.opted_out}"
 
@@ -68,31 +65,10 @@ def opt_out(session: Session, page: OptOut) -> Visit:
 def _on_page(
     session: Session, url: str, what: str, act: Callable[[], tuple[State, str | None]]
 ) -> Visit:
-    """Load ``url`` and act there; how it went."""
-    from selenium.common.exceptions import (
-        NoSuchElementException,
-        TimeoutException,
-        WebDriverException,
-    )
-    from urllib3.exceptions import HTTPError
-
     started = time.time()
-    timeout = session.settings.page_timeout
-    session.driver.set_page_load_timeout(timeout)
-    try:
-        session.driver.get(url)
-        return _result(session, started, *act())
-    except NoSuchElementException:
-        return _result(session, started, "failed", f"the {what} page lacks one of the fields")
-    except TimeoutException:
-        return _result(session, started, "timeout", f"no {what} page within {timeout:g} s")
-    except WebDriverException as error:
-        unreachable = _NETWORK_ERROR.search(error.msg or "")
-        if unreachable is None:
-            raise BrowserCrashed(f"the browser went away during the {what}") from error
-        return _result(session, started, "failed", f"{url} cannot be reached: {unreachable[0]}")
-    except HTTPError as error:
-        raise BrowserCrashed(f"the browser's driver went away during the {what}") from error
+    state, reason = act_on(session, url, what, act)
+    browser = chromium.describe(session.settings, session.chromium)
+    return Visit(state=state, reason=reason, started=started, ended=time.time(), browser=browser)
 
 
 def _fill_in(driver: Chrome, form: SignIn, username: str, password: str) -> WebElement:
@@ -123,16 +99,7 @@ def _wait_for_landing(session: Session, submitted: WebElement) -> None:
         wait.until(lambda driver: driver.execute_script(_READY) == "complete")
 
 
-def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() >= end:
-            return False
-        time.sleep(POLL)
-    return True
-
-
-def _signed_in(session: Session, form: SignIn) -> bool:
+def signed_in(session: Session, form: SignIn) -> bool:
     """Whether the sign-in page's own site has set its cookie."""
     host = urlsplit(form.url).hostname or ""
     cookies = session.devtools.call("Storage.getCookies")["cookies"]
@@ -145,13 +112,3 @@ def _signed_in(session: Session, form: SignIn) -> bool:
 def _belongs(domain: str, host: str) -> bool:
     bare = domain.lstrip(".")
     return host == bare or host.endswith(f".{bare}") or bare.endswith(f".{host}")
-
-
-def _result(session: Session, started: float, state: State, reason: str | None) -> Visit:
-    return Visit(
-        state=state,
-        reason=reason,
-        started=started,
-        ended=time.time(),
-        browser=chromium.describe(session.settings, session.chromium),
-    )

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from echoaudit.lab.cloud import auctions, publishers, sign_in, syncs, voice
+from echoaudit.lab.cloud import auctions, publishers, sign_in, skill_pages, syncs, voice
 from echoaudit.lab.cloud.context import Cloud
 from echoaudit.lab.cloud.endpoints import Endpoint
 
@@ -85,7 +85,7 @@ def _routes(cloud: Cloud) -> dict[str, list[BaseRoute]]:
     platform = world.file.platform
     rows: dict[str, list[BaseRoute]] = defaultdict(list)
     rows[platform.voice] += voice.routes(cloud)
-    rows[platform.shop] += sign_in.shop_routes(cloud)
+    rows[platform.shop] += [*sign_in.shop_routes(cloud), *skill_pages.routes(cloud)]
     rows[platform.ads] += [*sign_in.ads_routes(cloud), syncs.tag_route(cloud)]
     for party in world.parties.values():
         rows[party.host] += syncs.routes(cloud, party)

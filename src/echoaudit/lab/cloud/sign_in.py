@@ -18,7 +18,7 @@ def shop_routes(cloud: Cloud) -> list[Route]:
     platform = cloud.world.file.platform
 
     async def form(request: Request) -> Response:
-        if _signed_in(cloud, request) is not None:
+        if signed_in(cloud, request) is not None:
             return RedirectResponse("/", 303)
         response = HTMLResponse(render("sign-in.html.jinja", failed=False))
         if platform.visit_cookie not in request.cookies:
@@ -33,11 +33,11 @@ def shop_routes(cloud: Cloud) -> list[Route]:
         return _welcome(cloud, account)
 
     async def home(request: Request) -> Response:
-        account = _signed_in(cloud, request)
+        account = signed_in(cloud, request)
         return HTMLResponse(render("shop.html.jinja", signed_in=account is not None))
 
     async def preferences(request: Request) -> Response:
-        account = _signed_in(cloud, request)
+        account = signed_in(cloud, request)
         if account is None:
             return RedirectResponse("/ap/signin", 303)
         if request.method == "POST":
@@ -76,7 +76,8 @@ def _find(cloud: Cloud, username: object, password: object) -> str | None:
     return None
 
 
-def _signed_in(cloud: Cloud, request: Request) -> str | None:
+def signed_in(cloud: Cloud, request: Request) -> str | None:
+    """The account that a request's browser is signed in with."""
     token = request.cookies.get(cloud.world.file.platform.session_cookie)
     return None if token is None else cloud.store.session(token)
 
