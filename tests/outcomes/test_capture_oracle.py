@@ -5,7 +5,6 @@ import shutil
 import struct
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,7 +35,7 @@ def tagged(packets):
 
 def untagged(flow):
     up, down = flow.bytes_up - 4 * flow.packets_up, flow.bytes_down - 4 * flow.packets_down
-    return replace(flow, bytes_up=up, bytes_down=down)
+    return flow._replace(bytes_up=up, bytes_down=down)
 
 
 def shuffled(packets):

@@ -32,13 +32,12 @@ def synthetic(tmp_path_factory):
 
 @needs_c
 def test_the_same_on_a_large_capture_and_most_of_it_taken_by_c(synthetic, monkeypatch):
-    left = []
-    other = scan.Scanner._plain
+    looked, stream = [], scan.Scanner._stream
     monkeypatch.setattr(
-        scan.Scanner, "_plain", lambda self, *rest: (left.append(1), other(self, *rest))
+        scan.Scanner, "_stream", lambda self, *rest: (looked.append(1), stream(self, *rest))
     )
     compiled = read_capture(synthetic, scanner="c")
-    assert 0 < len(left) < compiled.packets / 5
+    assert 0 < len(looked) < compiled.packets / 5
     assert compiled == read_capture(synthetic, scanner="python")
 
 
@@ -99,14 +98,25 @@ def test_c_takes_what_needs_no_look_and_nothing_else():
         talk.send(True, b"x" * 100)
     data = pcap(talk.packets)
     flow = LiveFlow(6, talk.packets[0][1][26:38], 0)
-    assert _module().pcap(data, 24, False, 16, 1e6, {}, {}) == (24, 0, 0)
+    looked = []
+    assert _pcap(data, 24, {}, looked) == (
+        len(data),
+        len(talk.packets),
+        sum(len(frame) for _, frame in talk.packets),
+    )
+    key, first, length, frame = looked[0]
+    sent = talk.packets[0][1]
+    assert (key, first, length) == (flow.a.key, sent[34:], len(sent) - 34)
+    assert frame == (1, len(sent), pytest.approx(talk.packets[0][0]), sent[6:12], sent[:6])
     flow.a.last, flow.a.next = 0.0, 0
-    at, packets, _ = _module().pcap(data, 24, False, 16, 1e6, {flow.a.key: flow.a}, {})
-    assert (at, packets) == (24, 0)  # a SYN opens a flow
+    looked.clear()
+    _pcap(pcap(talk.packets[:1]), 24, {flow.a.key: flow.a}, looked)
+    assert len(looked) == 1  # a SYN opens a flow
+    looked.clear()
     start = len(pcap(talk.packets[:before]))
     flow.a.next = int.from_bytes(talk.packets[before][1][38:42], "big")
-    at, packets, octets = _module().pcap(data, start, False, 16, 1e6, {flow.a.key: flow.a}, {})
-    assert (at, packets) == (len(data), 50)
+    at, packets, octets = _pcap(data, start, {flow.a.key: flow.a}, looked)
+    assert (at, packets, looked) == (len(data), 50, [])
     assert octets == flow.a.octets == sum(len(frame) for _, frame in talk.packets[before:])
     assert flow.a.last == pytest.approx(talk.packets[-1][0], abs=1e-6)
 
@@ -120,17 +130,35 @@ def test_c_reads_nothing_beyond_its_buffer(cut):
     data = pcap(talk.packets[2:])
     short = data[: len(data) - cut]
     table = {flow.a.key: flow.a}
-    assert _module().pcap(short, 24, False, 16, 1e6, table, {})[1] == 0
-    assert _module().pcap(short, len(short) + cut, False, 16, 1e6, table, {})[1] == 0
-    assert _module().pcap(short, -cut, False, 16, 1e6, table, {})[1] == 0
+    assert _pcap(short, 24, table, [])[1] == 0
+    assert _pcap(short, len(short) + cut, table, [])[1] == 0
+    assert _pcap(short, -cut, table, [])[1] == 0
 
 
 @needs_c
 def test_c_refuses_tables_that_hold_something_else():
     frame = Talk().open().packets[2]
     with pytest.raises(TypeError, match="Counters only"):
-        _module().pcap(pcap([frame]), 24, False, 16, 1e6, {frame[1][26:38]: "half"}, {})
+        _pcap(pcap([frame]), 24, {frame[1][26:38]: "half"}, [])
     assert issubclass(Half, _module().Counters)
+
+
+@needs_c
+def test_an_error_of_what_looks_into_a_packet_comes_through():
+    def broken(*_):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        _module().pcap(pcap(Talk().open().packets), 24, False, 16, 1e6, {}, {}, broken, broken)
+
+
+def _pcap(data, at, tcp, looked):
+    """Places, packets and bytes of what C takes of a pcap; what it hands on comes to ``looked``."""
+
+    def taker(*given):
+        looked.append(given)
+
+    return _module().pcap(data, at, False, 16, 1e6, tcp, {}, taker, taker)
 
 
 def _module():

@@ -1,9 +1,10 @@
 /* The quick way in C: what ``scan.Scanner.feed`` does for most packets, on whole buffers.
 
-   Takes packets with plain headers that belong to a known flow and need no look: a bare
-   acknowledgement, the next bytes of a TCP stream, a datagram of a flow whose name is no longer
-   looked for. It stops at every other packet and leaves it to Python, untouched. It calls no
-   Python code, allocates nothing but keys, and reads no byte before it checked that it is there.
+   Takes packets with plain headers. One that belongs to a known flow and needs no look it counts: a
+   bare acknowledgement, the next bytes of a TCP stream, a datagram of a flow whose name is no longer
+   looked for. Any other it hands to Python, taken apart (``Scanner._stream``, ``_datagram``). At
+   packets whose headers are not plain it stops and leaves them to Python, untouched. It keeps no
+   state of its own and reads no byte before it checked that it is there.
    ``docs/reliability.md`` says how both ways are held against each other. */
 
 #define PY_SSIZE_T_CLEAN
@@ -36,7 +37,8 @@ typedef struct {
 } Bytes;
 
 typedef struct {
-    PyObject *tcp, *udp;
+    PyObject *tcp, *udp; /* halves of flows by key */
+    PyObject *stream, *datagram; /* what takes packets that must be looked into */
     unsigned long long packets, octets;
 } Run;
 
@@ -88,11 +90,8 @@ static int read_headers(const Packet *packet, Headers *found) {
 }
 
 /* The direction that a packet belongs to, borrowed; NULL when there is none, or an error is set. */
-static Counters *find(PyObject *table, const Headers *headers) {
-    PyObject *key = PyBytes_FromStringAndSize((const char *)headers->key, headers->key_size);
-    if (key == NULL) return NULL;
+static Counters *find(PyObject *table, PyObject *key) {
     PyObject *half = PyDict_GetItemWithError(table, key);
-    Py_DECREF(key);
     if (half == NULL) return NULL;
     if (!PyObject_TypeCheck(half, counters_type)) {
         PyErr_SetString(PyExc_TypeError, "a table of flows may hold Counters only");
@@ -127,14 +126,36 @@ static int take_datagram(Counters *half, const Headers *headers, const Packet *p
     return TAKEN;
 }
 
+/* Hand a packet to Python: key, what was captured of the segment, its length, and its frame. */
+static int look(PyObject *taker, PyObject *key, const Headers *headers, const Packet *packet) {
+    const uint8_t *data = headers->key + headers->key_size - 4;
+    Py_ssize_t size = packet->captured - (data - packet->data);
+    if (headers->length < 20) return OTHER;
+    if (size > headers->length) size = headers->length;
+    PyObject *done = PyObject_CallFunction(
+        taker, "Oy#i(iIdy#y#)", key, data, size, (int)headers->length, 1, packet->original,
+        packet->time, packet->data + 6, (Py_ssize_t)6, packet->data, (Py_ssize_t)6);
+    Py_XDECREF(done);
+    return done == NULL ? ERROR : TAKEN;
+}
+
+static int take_with_key(Run *run, PyObject *key, const Headers *headers, const Packet *packet) {
+    int stream = headers->protocol == TCP, taken = OTHER;
+    Counters *half = find(stream ? run->tcp : run->udp, key);
+    if (half == NULL && PyErr_Occurred()) return ERROR;
+    if (half != NULL && packet->time >= half->last)
+        taken = (stream ? take_segment : take_datagram)(half, headers, packet);
+    if (taken == TAKEN) return TAKEN;
+    return look(stream ? run->stream : run->datagram, key, headers, packet);
+}
+
 static int take(Run *run, const Packet *packet) {
     Headers headers;
     if (!read_headers(packet, &headers)) return OTHER;
-    int stream = headers.protocol == TCP;
-    Counters *half = find(stream ? run->tcp : run->udp, &headers);
-    if (half == NULL) return PyErr_Occurred() ? ERROR : OTHER;
-    if (!(packet->time >= half->last)) return OTHER;
-    int taken = (stream ? take_segment : take_datagram)(half, &headers, packet);
+    PyObject *key = PyBytes_FromStringAndSize((const char *)headers.key, headers.key_size);
+    if (key == NULL) return ERROR;
+    int taken = take_with_key(run, key, &headers, packet);
+    Py_DECREF(key);
     if (taken == TAKEN) {
         run->packets += 1;
         run->octets += packet->original;
@@ -145,9 +166,10 @@ static int take(Run *run, const Packet *packet) {
 /* --- containers -------------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(pcap_doc,
-"pcap(buffer, at, big, header, per_second, tcp, udp) -> (at, packets, octets)\n\n"
-"Take records of Ethernet frames from ``at`` on; stop at the first that is not quick or whole.\n"
-"``header`` is the length of a record's header, ``tcp`` and ``udp`` are halves of flows by key.");
+"pcap(buffer, at, big, header, per_second, tcp, udp, stream, datagram) -> (at, packets, octets)\n\n"
+"Take records of Ethernet frames from ``at`` on; stop at the first that is not plain or whole.\n"
+"``header`` is the length of a record's header, ``tcp`` and ``udp`` are halves of flows by key,\n"
+"``stream`` and ``datagram`` take what must be looked into.");
 
 static PyObject *pcap(PyObject *module, PyObject *arguments) {
     Py_buffer buffer;
@@ -155,8 +177,9 @@ static PyObject *pcap(PyObject *module, PyObject *arguments) {
     double per_second;
     Bytes file;
     Run run = {0};
-    if (!PyArg_ParseTuple(arguments, "y*npndO!O!", &buffer, &at, &file.big, &header, &per_second,
-                          &PyDict_Type, &run.tcp, &PyDict_Type, &run.udp))
+    if (!PyArg_ParseTuple(arguments, "y*npndO!O!OO", &buffer, &at, &file.big, &header,
+                          &per_second, &PyDict_Type, &run.tcp, &PyDict_Type, &run.udp,
+                          &run.stream, &run.datagram))
         return NULL;
     file.data = buffer.buf;
     file.size = buffer.len;
@@ -195,7 +218,8 @@ static int read_time(const Py_buffer *clocks, uint32_t number, uint64_t ticks, d
 }
 
 PyDoc_STRVAR(pcapng_doc,
-"pcapng(buffer, at, big, clocks, last, tcp, udp) -> (at, packets, octets, last)\n\n"
+"pcapng(buffer, at, big, clocks, last, tcp, udp, stream, datagram)\n"
+"    -> (at, packets, octets, last)\n\n"
 "The same for enhanced packet blocks. ``clocks`` holds ticks per second (8 bytes; 0: no Ethernet)\n"
 "and offset in seconds (a double) of each interface. ``last`` is the time of the last packet.");
 
@@ -205,8 +229,9 @@ static PyObject *pcapng(PyObject *module, PyObject *arguments) {
     double last;
     Bytes file;
     Run run = {0};
-    if (!PyArg_ParseTuple(arguments, "y*npy*dO!O!", &buffer, &at, &file.big, &clocks, &last,
-                          &PyDict_Type, &run.tcp, &PyDict_Type, &run.udp))
+    if (!PyArg_ParseTuple(arguments, "y*npy*dO!O!OO", &buffer, &at, &file.big, &clocks, &last,
+                          &PyDict_Type, &run.tcp, &PyDict_Type, &run.udp, &run.stream,
+                          &run.datagram))
         return NULL;
     file.data = buffer.buf;
     file.size = buffer.len;

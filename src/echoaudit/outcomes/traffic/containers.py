@@ -217,6 +217,7 @@ def _pcap(
             if not window.need(header):
                 break
             buffer, at, end = window.buffer, window.at, len(window.buffer)
+            continue
         second, fraction, captured, original = unpack(buffer, at)
         start = at + header
         at = start + captured
@@ -227,8 +228,8 @@ def _pcap(
             window.at = start - header
             if not window.need(header + captured):
                 break
-            buffer, start, end = window.buffer, window.at + header, len(window.buffer)
-            at = start + captured
+            buffer, at, end = window.buffer, window.at, len(window.buffer)
+            continue
         yield buffer, start, captured, original, second + fraction / per_second, link
     notes.leftover += window.rest()
 

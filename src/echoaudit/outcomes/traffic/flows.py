@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from echoaudit.outcomes.traffic.notes import Notes
 from echoaudit.outcomes.traffic.quic import Keys
@@ -173,8 +173,7 @@ def contiguous(pieces: dict[int, bytes], base: int) -> bytes:
     return bytes(out)
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(NamedTuple):
     """One transport connection, seen from the client. Times are seconds since 1970 (UTC)."""
 
     client_mac: str
@@ -207,8 +206,7 @@ class Flow:
     state: State
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(NamedTuple):
     """One DNS question and, if it was seen, its answer."""
 
     time: float

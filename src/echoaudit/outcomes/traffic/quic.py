@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from hashlib import sha256
+import re
+from functools import lru_cache
 from typing import NamedTuple
 
 _V1_SALT = bytes.fromhex("38762cf7f55934b34d179ae6a4c80cadccbb7f0a")
@@ -14,6 +15,8 @@ _VERSIONS = {
 }
 """Version to salt, label prefix, type bits of an Initial packet, and the version's name."""
 LARGEST_CRYPTO = 1 << 16
+_FRAME = re.compile(rb"[^\x00\x01]")
+"""The type of a frame that is neither padding nor a ping."""
 
 
 class NotInitial(ValueError):
@@ -75,6 +78,7 @@ def header(data: bytes, at: int = 0) -> Header:
     return Header(version, destination, number_at, number_at + length)
 
 
+@lru_cache(maxsize=256)
 def client_keys(version: int, destination: bytes) -> Keys:
     """The keys of a client's Initial packets, from the first destination connection id."""
     salt, label, _, _ = _VERSIONS[version]
@@ -113,9 +117,8 @@ def crypto(data: bytes, at: int, found: Header, keys: Keys) -> list[tuple[int, b
 def _frames(plain: bytes) -> list[tuple[int, bytes]]:
     """CRYPTO frames among the frames an Initial packet may hold (RFC 9000, section 12.4)."""
     at, found = 0, []
-    while at < len(plain):
-        kind = plain[at]
-        at += 1
+    while (start := _FRAME.search(plain, at)) is not None:
+        at, kind = start.end(), plain[start.start()]
         if kind == 0x06:
             offset, at = _varint(plain, at)
             length, at = _varint(plain, at)
@@ -123,7 +126,7 @@ def _frames(plain: bytes) -> list[tuple[int, bytes]]:
             at += length
         elif kind in (0x02, 0x03):
             at = _after_ack(plain, at, kind)
-        elif kind not in (0x00, 0x01):
+        else:
             break
     return found
 
@@ -141,7 +144,7 @@ def _expand(secret: bytes, label: str, length: int) -> bytes:
     """HKDF-Expand-Label (RFC 8446, section 7.1) for at most one block of SHA-256."""
     name = b"tls13 " + label.encode()
     info = length.to_bytes(2, "big") + bytes([len(name)]) + name + b"\0"
-    return hmac.new(secret, info + b"\x01", sha256).digest()[:length]
+    return hmac.digest(secret, info + b"\x01", "sha256")[:length]
 
 
 def _sized(data: bytes, at: int) -> tuple[bytes, int]:

@@ -7,6 +7,7 @@ Both ways give the same flows. The environment variable ``ECHOAUDIT_SCANNER`` fo
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 VARIABLE = "ECHOAUDIT_SCANNER"
 SCANNERS = ("c", "python")
+Frame = tuple[int, int, float, bytes, bytes]
+"""What a segment came in: packets (several if it was cut), bytes, time, both MACs."""
+Taker = Callable[[bytes, bytes, int, Frame], None]
+"""Takes the key of a direction, what was captured of a segment, its length and its frame."""
 
 
 class Counters:
@@ -60,21 +65,22 @@ def available(scanner: str = "") -> bool:
 
 
 class Quick:
-    """Takes what needs no look from the front of a buffer and counts it.
+    """Takes packets with plain headers from the front of a buffer.
 
-    Methods return the place of the first packet that is left.
+    Counts what needs no look and hands the rest to ``stream`` and ``datagram``. Methods return the
+    place of the first packet that is left.
     """
 
-    def __init__(self, tcp: dict[bytes, Half], udp: dict[bytes, Half]) -> None:
-        self._tcp, self._udp = tcp, udp
+    def __init__(
+        self, tcp: dict[bytes, Half], udp: dict[bytes, Half], stream: Taker, datagram: Taker
+    ) -> None:
+        self._flows = tcp, udp, stream, datagram
         self.packets = 0
         self.octets = 0
 
     def pcap(self, buffer: bytes, at: int, big: bool, header: int, per_second: float) -> int:
         """Records whose header has ``header`` bytes, of Ethernet frames."""
-        at, packets, octets = _module.pcap(
-            buffer, at, big, header, per_second, self._tcp, self._udp
-        )
+        at, packets, octets = _module.pcap(buffer, at, big, header, per_second, *self._flows)
         self.packets += packets
         self.octets += octets
         return at
@@ -87,9 +93,7 @@ class Quick:
         ``clocks`` holds two numbers for each interface, as ``=Qd``: ticks per second (0 when it
         is not Ethernet) and offset in seconds.
         """
-        at, packets, octets, last = _module.pcapng(
-            buffer, at, big, clocks, last, self._tcp, self._udp
-        )
+        at, packets, octets, last = _module.pcapng(buffer, at, big, clocks, last, *self._flows)
         self.packets += packets
         self.octets += octets
         return at, last

@@ -29,7 +29,7 @@ from echoaudit.outcomes.traffic.fragments import Fragments
 from echoaudit.outcomes.traffic.headers import TCP, UDP
 from echoaudit.outcomes.traffic.hidden import hides
 from echoaudit.outcomes.traffic.notes import Notes
-from echoaudit.outcomes.traffic.quick import Quick
+from echoaudit.outcomes.traffic.quick import Frame, Quick
 
 _TCP_LOOKS = 24
 """Packets with payload that may pass before the beginning of a stream must have been seen."""
@@ -49,15 +49,13 @@ _HEADS = [
     for flags in range(1 << 16)
 ]
 """Header length by TCP's offset and flags; beyond any packet for SYN, RST and nonsense."""
-_Frame = tuple[int, int, float, bytes, bytes]
-"""What a segment came in: packets (several if it was cut), bytes, time, both MACs."""
 _ports = Struct("!4sI4xH").unpack_from
 
 
 class Scanner:
     """Takes packet records, keeps flows; ``finish`` gives the result.
 
-    With ``compiled`` the records come through ``quick``, which takes most packets before.
+    With ``compiled`` the records come through ``quick``, which takes all plain packets before.
     """
 
     def __init__(self, notes: Notes, device: bytes = b"", *, compiled: bool = False) -> None:
@@ -67,7 +65,9 @@ class Scanner:
         self.names = inspect.Names(notes)
         self._tcp: dict[bytes, Half] = {}
         self._udp: dict[bytes, Half] = {}
-        self.quick = Quick(self._tcp, self._udp) if compiled else None
+        self.quick: Quick | None = None
+        if compiled:
+            self.quick = Quick(self._tcp, self._udp, self._stream, self._datagram)
         self._flows: list[LiveFlow] = []
         self._fragments = Fragments(notes)
         self._packets = 0
@@ -190,7 +190,7 @@ class Scanner:
             frame = (packets, octets, time, found.source, found.target)
             self._segment(carried, datagram, len(datagram), frame)
 
-    def _segment(self, carried: headers.Transport, data: bytes, length: int, frame: _Frame) -> None:
+    def _segment(self, carried: headers.Transport, data: bytes, length: int, frame: Frame) -> None:
         """A TCP segment or UDP datagram: ``data`` is what was captured of ``length`` bytes."""
         if len(data) < (14 if carried.protocol == TCP else 8):
             self.notes.unread["transport headers cut"] += 1
@@ -199,7 +199,7 @@ class Scanner:
         else:
             self._stream(carried.source + carried.target + data[:4], data, length, frame)
 
-    def _datagram(self, key: bytes, data: bytes, length: int, frame: _Frame) -> None:
+    def _datagram(self, key: bytes, data: bytes, length: int, frame: Frame) -> None:
         half = self._udp.get(key)
         if half is not None and frame[2] - _last(half) > QUIET:
             self._end(half)
@@ -211,7 +211,7 @@ class Scanner:
         if half.want:
             self.names.datagram(half, data[8:], frame[2], length > len(data))
 
-    def _stream(self, key: bytes, data: bytes, length: int, frame: _Frame) -> None:
+    def _stream(self, key: bytes, data: bytes, length: int, frame: Frame) -> None:
         _, sequence, flags = _ports(data)
         size = flags >> 12 << 2
         half = self._tcp_half(key, sequence, flags)
@@ -259,7 +259,7 @@ def _last(half: Half) -> float:
     return max(side.last for side in (half, half.peer) if side.packets)
 
 
-def _add(half: Half, frame: _Frame) -> None:
+def _add(half: Half, frame: Frame) -> None:
     packets, octets, time, source, target = frame
     if not half.packets:
         half.first = half.last = time

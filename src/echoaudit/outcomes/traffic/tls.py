@@ -15,6 +15,7 @@ from typing import NamedTuple
 LARGEST_HELLO = 1 << 16
 """Bytes; a longer hello is not waited for."""
 MOST_RECORDS = 1024
+_LARGEST_RECORD = 16384 + 256
 _CLIENT_HELLO, _SERVER_HELLO = 1, 2
 _SNI, _ALPN, _SIGNATURES, _VERSIONS, _ECH = 0, 16, 13, 43, 0xFE0D
 _USED = frozenset({_SNI, _ALPN, _SIGNATURES, _VERSIONS, _ECH})
@@ -75,6 +76,11 @@ def parse_hello(message: bytes, transport: str) -> ClientHello | ServerHello:
 
 def _handshake(stream: bytes) -> bytes | None:
     """The first handshake message, put together from its records."""
+    if len(stream) >= 9 and stream[:2] == b"\x16\x03" and 1 <= stream[5] <= 2:
+        # Nearly always one record holds it.
+        whole = 4 + (stream[6] << 16 | stream[7] << 8 | stream[8])
+        if whole <= (stream[3] << 8 | stream[4]) <= _LARGEST_RECORD and len(stream) >= 5 + whole:
+            return stream[5 : 5 + whole]
     at, message = 0, b""
     for _ in range(MOST_RECORDS):
         head = stream[at : at + 5]
@@ -83,7 +89,7 @@ def _handshake(stream: bytes) -> bytes | None:
         if len(head) < 5:
             return None
         length = _short(head, 3)[0]
-        if not 0 < length <= 16384 + 256:
+        if not 0 < length <= _LARGEST_RECORD:
             raise NotTls("record of impossible length")
         message += stream[at + 5 : at + 5 + length]
         _check_start(message)
