@@ -13,7 +13,7 @@ run: setup
 
 # Unit tests share the cores; runs of the lab need them for themselves, or sound is lost.
 test: setup lint
-	@$(BIN)/pytest -n 2 --dist loadfile -m "not lab" $(ARGS)
+	@$(BIN)/pytest -n 2 --dist worksteal -m "not lab" $(ARGS)
 	@$(BIN)/pytest -m lab $(ARGS)
 
 setup:

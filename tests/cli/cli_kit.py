@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import echoaudit.lab.startup
+import echoaudit.recording
+import echoaudit.study  # noqa: F401  (all loaded once for every fork)
+from echoaudit.cli import main
 from echoaudit.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
@@ -52,10 +58,21 @@ class Stranger:
         )  # fmt: skip
         return Said(done.returncode, done.stdout, done.stderr)
 
+    def in_fork(self, *arguments: str) -> Said:
+        """Give a command in a fork of this process, which need not load the program again."""
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            child = os.fork()
+            if child == 0:
+                _become(arguments, self.folder, out.fileno(), err.fileno())
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            for file in (out, err):
+                file.seek(0)
+            return Said(code, out.read(), err.read())
+
     def refused(self, *arguments: str, code: ExitCode = ExitCode.BAD_INPUT) -> str:
         """The line of a command that fails, once it is sure that it wrote nothing."""
         before = self.files()
-        said = self.command(*arguments)
+        said = self.in_fork(*arguments)
         assert said.code == code, (said.code, said.err, said.out)
         assert said.out == ""
         assert self.files() == before
@@ -83,3 +100,22 @@ class Stranger:
             cwd=self.folder, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         return Said(done.returncode, done.stdout, done.stderr)
+
+
+def _become(arguments: tuple[str, ...], folder: Path, out: int, err: int) -> NoReturn:
+    code: Any = 70
+    try:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(60)
+        os.dup2(out, 1)
+        os.dup2(err, 2)
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
+        sys.argv = ["echoaudit", *arguments]
+        os.chdir(folder)
+        main()
+    except SystemExit as end:
+        code = end.code
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

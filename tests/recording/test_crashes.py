@@ -110,8 +110,8 @@ def test_a_crash_at_any_point_loses_and_doubles_nothing(place, record_property):
 def test_a_crash_while_resuming_after_a_crash_loses_and_doubles_nothing(place, record_property):
     wrong: Counter[str] = Counter()
     injected = 0
-    for at, part in points(place / "r")[::11]:
-        for again in range(1, 25, 3):
+    for at, part in points(place / "r")[::13]:
+        for again in range(1, 25, 4):
             folder = place / f"r{at}-{part}-{again}"
             in_child(folder, Counting(at, part, die))
             in_child(folder, Counting(again, 0, die))
