@@ -85,6 +85,10 @@ def make_delivery(treated=3, control=6, *, delivered=10, visits=30):
                 "persona": persona,
                 "utterances_planned": planned,
                 "utterances_delivered": min(delivered, planned),
+                "topic_visits_planned": 0,
+                "topic_visits_complete": 0,
+                "opt_outs_planned": 0,
+                "opt_outs_complete": 0,
                 "visits_planned": visits,
                 "visits_complete": visits,
             }

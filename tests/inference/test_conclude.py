@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -59,6 +60,50 @@ def test_a_treatment_that_was_not_delivered_proves_nothing():
     )
     assert judge(lift=2, delivery={"delivered": 5}).state == "supported"
     assert "only 12 of 30" in judge(lift=2, delivery={"delivered": 4}).reason
+
+
+def instead(delivery, **counts):
+    """Delivery to treated accounts that are not spoken to, but so treated."""
+    mine = delivery["persona"] == "fashion"
+    for name, value in {"utterances_planned": 0, "utterances_delivered": 0, **counts}.items():
+        delivery.loc[mine, name] = value
+    return delivery
+
+
+def test_visits_to_a_topic_are_a_treatment():
+    bids = make_bids(1, lift=2)
+    seen = instead(make_delivery(), topic_visits_planned=4, topic_visits_complete=2)
+    found = conclude(CLAIM, bids, seen)
+    assert found.state == "supported"
+    assert (found.treated.topic_visits_complete, found.treated.untreated) == (6, ())
+    seen.loc[seen["account"] == "fashion-1", "topic_visits_complete"] = 1
+    found = conclude(CLAIM, bids, seen)
+    assert found.state == "insufficient"
+    assert found.reason == (
+        "treatment not delivered: only 5 of 12 visits of fashion to its topic are complete"
+    )
+    assert found.treated.untreated == ("fashion-1",)
+    reason = conclude(CLAIM, bids, instead(make_delivery())).reason
+    assert reason.startswith("nothing was done to fashion")
+
+
+@pytest.mark.parametrize("persona", ["fashion", "vanilla"])
+def test_an_account_that_did_not_opt_out_is_not_treated_as_opted_out(persona):
+    delivery = make_delivery()
+    mine = delivery["persona"] == persona
+    delivery.loc[mine, ["opt_outs_planned", "opt_outs_complete"]] = 1
+    assert conclude(CLAIM, make_bids(1, lift=2), delivery).state == "supported"
+    delivery.loc[delivery["account"] == f"{persona}-1", "opt_outs_complete"] = 0
+    found = conclude(CLAIM, make_bids(1, lift=2), delivery)
+    assert found.state == "insufficient"
+    assert f"of {mine.sum()} {persona} accounts opted out" in found.reason
+
+
+def test_bids_of_visits_to_a_topic_are_not_counted_as_measured():
+    bids = make_bids(1, lift=2)
+    topic = bids[bids["phase"] == "after"].assign(phase="topic", visit="t1")
+    with_topic = pd.concat([bids, topic])
+    assert conclude(CLAIM, with_topic, make_delivery()) == conclude(CLAIM, bids, make_delivery())
 
 
 @pytest.mark.parametrize(("treated", "control"), [(1, 1), (1, 2), (3, 1)])

@@ -199,7 +199,7 @@ def test_sentences_that_another_skill_answered_are_said_aloud_and_left_out_by_ru
         assert "1 answered by another skill" in text
         assert "11 by the skill meant and 1 by another skill answered" in Reader(text).text
         contacts = text.partition('<section id="endpoints"')[2].partition("</section>")[0]
-        volume = contacts.partition("From skill to host")[2]
+        volume = contacts.partition("Each session’s skill")[2]
         assert ("3</td>" in volume.partition("Outfit Check")[2].partition("</tr>")[0]) is kept
 
 
@@ -306,3 +306,22 @@ def _poisoned_table(table, hostile):
 
 def _numeric(column):
     return pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
+
+
+def test_other_treatments_than_speech_are_told_and_their_lack_is_said_aloud():
+    info, tables, provenance = simulate((CLAIM,))
+    delivery = tables["delivery"]
+    mine = delivery["persona"] == "fashion"
+    delivery.loc[mine, ["utterances_planned", "utterances_delivered"]] = 0
+    delivery.loc[mine, "topic_visits_planned"] = 3
+    delivery.loc[mine, ["topic_visits_complete", "opt_outs_planned"]] = 1
+    conclusions = conclude_all((CLAIM,), tables)
+    assert warnings(tables, conclusions)[:2] == (
+        "Most visits to a topic were lost: "
+        "Only 3 of 9 visits of fashion to its topic are complete.",
+        "Not opted out: fashion-1, fashion-2 and fashion-3 have not opted out, though planned.",
+    )
+    text = Reader(render(info, tables, conclusions, provenance)).text
+    assert "1 / 3 topic visits, 0 / 1 opted out" in text
+    assert "3 / 9 topic visits, 0 / 3 opted out" in text
+    assert "only 0 of 3 fashion accounts opted out" in text

@@ -19,11 +19,11 @@ STEPS = Schema(
     "Every planned step and how it ended.",
     (
         Column("step", "string", "the step's id and folder"),
-        Column("kind", "string", "sign-in, visit, session or idle"),
+        Column("kind", "string", "sign-in, opt-out, visit, session or idle"),
         Column("account", "string", "who"),
         Column("persona", "string", "the account's persona"),
         Column("skill", "string", "a session's skill"),
-        Column("phase", "string", "a visit's phase: before or after the sessions"),
+        Column("phase", "string", "a visit's phase: before or after the treatment, or topic"),
         Column("round", "int", "a visit's round within its phase"),
         Column("site", "string", "a visit's site"),
         Column("state", "string", "complete, missing, or a visit's timeout, blocked, failed"),
@@ -42,8 +42,12 @@ DELIVERY = Schema(
         Column("utterances_delivered", "int", "sentences that were answered, not by a refusal"),
         Column("utterances_refused", "int", "sentences that only the platform's refusal answered"),
         Column("utterances_confounded", "int", "sentences that another skill answered"),
-        Column("visits_planned", "int", "page loads planned"),
-        Column("visits_complete", "int", "page loads that ended as they should"),
+        Column("topic_visits_planned", "int", "page loads that are the treatment, planned"),
+        Column("topic_visits_complete", "int", "those that ended as they should"),
+        Column("opt_outs_planned", "int", "1 for an account that was meant to opt out"),
+        Column("opt_outs_complete", "int", "1 when it did"),
+        Column("visits_planned", "int", "page loads planned in the rounds before and after"),
+        Column("visits_complete", "int", "those that ended as they should"),
     ),
 )
 
@@ -100,7 +104,7 @@ def delivery_table(steps: pd.DataFrame, utterances: pd.DataFrame) -> pd.DataFram
     for (account, persona), own in steps.groupby(["account", "persona"], sort=True):
         said = sentences[sentences["account"] == account]
         delivered = said["delivered"].fillna(False).astype(bool)
-        visits = own[own["kind"] == "visit"]
+        topic = own["phase"] == "topic"
         rows.append(
             {
                 "account": account,
@@ -109,8 +113,14 @@ def delivery_table(steps: pd.DataFrame, utterances: pd.DataFrame) -> pd.DataFram
                 "utterances_delivered": int(delivered.sum()),
                 "utterances_refused": int((said["refused"].fillna(False) & ~delivered).sum()),
                 "utterances_confounded": int(said["confounded"].fillna(False).sum()),
-                "visits_planned": len(visits),
-                "visits_complete": int((visits["state"] == "complete").sum()),
+                **_ended("topic_visits", own[topic]),
+                **_ended("opt_outs", own[own["kind"] == "opt-out"]),
+                **_ended("visits", own[(own["kind"] == "visit") & ~topic]),
             }
         )
     return DELIVERY.conform(rows)
+
+
+def _ended(name: str, steps: pd.DataFrame) -> dict[str, int]:
+    complete = int((steps["state"] == "complete").sum())
+    return {f"{name}_planned": len(steps), f"{name}_complete": complete}

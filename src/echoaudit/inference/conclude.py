@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from echoaudit.inference import diagnostics, tests
-from echoaudit.inference.arms import accounts_of, describe, was_treated
+from echoaudit.inference.arms import accounts_of, describe, opted_out, treatment, was_treated
 from echoaudit.inference.conclusion import Arm, Conclusion, Diagnostics, Effect, State, Test
 from echoaudit.inference.scores import Scores, score_accounts
 from echoaudit.inference.sentence import ratio, verdict
@@ -38,8 +38,8 @@ def conclude_all(claims: Sequence[Claim], tables: Mapping[str, pd.DataFrame]) ->
     """Judge a family of claims, with Holm's correction over all of them.
 
     ``tables["bids"]`` is the outcome of that name. ``tables["delivery"]`` has one row per account:
-    ``account, persona, utterances_planned, utterances_delivered, visits_planned,
-    visits_complete``. A claim without a test counts in the family with p = 1.
+    ``account, persona`` and the counts ``arms.COUNTS``. A claim without a test counts in the family
+    with p = 1.
     """
     examined = [_examine(c, tables["bids"], tables["delivery"], len(claims)) for c in claims]
     corrected = tests.holm([e.test.p if e.test else 1.0 for e in examined])
@@ -184,7 +184,7 @@ def _decide(examined: _Examined, p_corrected: float) -> Conclusion:
 
 def _lacking(examined: _Examined, test: Test | None) -> tuple[str, str] | None:
     """Why the evidence cannot carry a verdict and what would mend it; ``None`` when it can."""
-    checks = (_untreated, _unobserved, _unreplicated, _controls_differ)
+    checks = (_not_opted_out, _untreated, _unobserved, _unreplicated, _controls_differ)
     for check in checks:
         if found := check(examined):
             return found
@@ -192,21 +192,40 @@ def _lacking(examined: _Examined, test: Test | None) -> tuple[str, str] | None:
     return _powerless(examined, test)
 
 
+def _not_opted_out(examined: _Examined) -> tuple[str, str] | None:
+    for arm in (examined.treated, examined.control):
+        if not opted_out(arm):
+            return (
+                f"treatment not delivered: only {arm.opt_outs_complete} of {arm.opt_outs_planned} "
+                f"{arm.persona} accounts opted out",
+                "opt-outs that the platform's page confirms (the same command resumes them)",
+            )
+    return None
+
+
 def _untreated(examined: _Examined) -> tuple[str, str] | None:
     arm = examined.treated
     if was_treated(arm):
         return None
-    total = len(arm.accounts) + len(arm.unscored)
-    if arm.utterances_planned == 0:
+    found = treatment(arm)
+    if found is None:
         return (
-            f"nothing was said to any speaker of {arm.persona}",
-            "sessions with the persona's skills",
+            f"nothing was done to {arm.persona}: nothing was said to its speakers, and no visit "
+            "to a topic was planned",
+            "sessions with the persona's skills, or visits to its topic",
         )
+    kind, planned, delivered = found
+    if kind == "topic visits":
+        return (
+            f"treatment not delivered: only {delivered} of {planned} visits of {arm.persona} to "
+            "its topic are complete",
+            "the missing visits (the same command resumes them), or sites that load",
+        )
+    total = len(arm.accounts) + len(arm.unscored)
     never = (
-        f"the speakers of {len(arm.silent)} of {total} {arm.persona} accounts never answered"
-        if arm.utterances_delivered == 0
-        else f"only {arm.utterances_delivered} of {arm.utterances_planned} sentences were answered "
-        f"by {arm.persona}'s speakers"
+        f"the speakers of {len(arm.untreated)} of {total} {arm.persona} accounts never answered"
+        if delivered == 0
+        else f"only {delivered} of {planned} sentences were answered by {arm.persona}'s speakers"
     )
     return (
         f"treatment not delivered: {never}",

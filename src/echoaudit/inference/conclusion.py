@@ -38,8 +38,13 @@ class Arm:
     """Requests without an answer: timeout, error, rejected, never answered. Never zeros."""
     utterances_planned: int
     utterances_delivered: int
-    silent: tuple[str, ...]
-    """Accounts to which less than half of the sentences were delivered."""
+    topic_visits_planned: int
+    """Visits to the sites of a topic: the treatment of a persona that browses."""
+    topic_visits_complete: int
+    opt_outs_planned: int
+    opt_outs_complete: int
+    untreated: tuple[str, ...]
+    """Accounts to which less than half of the sentences or topic visits was delivered."""
     scores: tuple[AccountScore, ...]
 
     @property

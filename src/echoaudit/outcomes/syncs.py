@@ -29,7 +29,7 @@ TABLE = Schema(
         Column("visit", "string", "Step id of the visit."),
         Column("account", "string", "Account whose profile the browser had."),
         Column("persona", "string", "Persona of the account."),
-        Column("phase", "string", "`before` or `after` the sessions."),
+        Column("phase", "string", "`before` or `after` the treatment, or `topic`, which is one."),
         Column("round", "int", "Pass over all sites, from 1."),
         Column("site", "string", "The site as the study names it."),
         Column("source", "string", "Registrable domain whose identifier it is."),

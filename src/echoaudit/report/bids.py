@@ -18,6 +18,7 @@ from echoaudit.report.text import NOTHING, count, money, share
 MOST_PERSONAS = 12
 """Personas that get figures of their own."""
 MOST_ROWS = 400
+PHASES = ("before", "topic", "after")
 
 
 def section(
@@ -70,6 +71,11 @@ def _offers(rows: pd.DataFrame, real: pd.DataFrame) -> tuple[str, ...]:
     )
 
 
+def _order(phase: str) -> int:
+    """Phases in the order of time."""
+    return PHASES.index(phase) if phase in PHASES else len(PHASES)
+
+
 OFFER_COLUMNS = tuple(
     Column(label, numeric=True) for label in ("bids", "median", "mean", "bid rate", "unanswered")
 )
@@ -91,7 +97,7 @@ def _personas(bids: pd.DataFrame, real: pd.DataFrame) -> Table:
                 f"{extreme:.1f}×" if extreme else NOTHING,
             )
         )
-    rows.sort(key=lambda row: (row[0], row[1] != "before"))
+    rows.sort(key=lambda row: (row[0], _order(row[1])))
     return Table(
         "Bids by persona",
         (
@@ -120,7 +126,7 @@ def _accounts(bids: pd.DataFrame, real: pd.DataFrame) -> Table:
         for key, own in bids.groupby(keys, sort=True)
         for persona, account, phase in [key]
     ]
-    rows.sort(key=lambda row: (row[1], row[0], row[2] != "before"))
+    rows.sort(key=lambda row: (row[1], row[0], _order(row[2])))
     return Table(
         "Bids by account",
         (Column("account"), Column("persona"), Column("phase"), *OFFER_COLUMNS),
@@ -137,7 +143,7 @@ def _bidders(bids: pd.DataFrame, real: pd.DataFrame) -> Table:
         for key, own in bids.groupby(keys, sort=True)
         for bidder, persona, phase in [key]
     ]
-    rows.sort(key=lambda row: (row[0], row[1], row[2] != "before"))
+    rows.sort(key=lambda row: (row[0], row[1], _order(row[2])))
     return Table(
         "Bids by bidder",
         (Column("bidder"), Column("persona"), Column("phase"), *OFFER_COLUMNS),

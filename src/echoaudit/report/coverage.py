@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from echoaudit.inference import Conclusion
-from echoaudit.inference.arms import DELIVERED_FLOOR
+from echoaudit.inference.arms import DELIVERED_FLOOR, TOPIC
 from echoaudit.inference.scores import BID_STATES, NO_BID_STATES
 from echoaudit.report.parts import Column, Meter, Notice, Table
-from echoaudit.report.text import NOTHING, count, duration, listed, share
+from echoaudit.report.text import NOTHING, count, duration, listed, share, treatment
 
 Tables = Mapping[str, pd.DataFrame]
 LOSS_FLOOR = 0.5
@@ -24,8 +24,9 @@ def warnings(tables: Tables, conclusions: Sequence[Conclusion]) -> tuple[str, ..
 
 def notices(tables: Tables, conclusions: Sequence[Conclusion]) -> list[Notice]:
     """What a reader must not miss, worst first."""
-    found = [*_silent(tables["delivery"]), *_unfinished(tables["steps"])]
-    found += [*_not_enabled(tables["enabling"])]
+    delivery = tables["delivery"]
+    found = [*_silent(delivery), *_unseen(delivery), *_opted_in(delivery)]
+    found += [*_unfinished(tables["steps"]), *_not_enabled(tables["enabling"])]
     found += [*_confounded(tables["utterances"], tables["excluded"])]
     captures = tables["captures"]
     found += [*_dropped(captures), *_partial(captures), *_nameless(captures)]
@@ -70,6 +71,28 @@ def _not_enabled(enabling: pd.DataFrame) -> list[Notice]:
         "known to have answered."
     )
     return [Notice("Skills were not enabled", text)]
+
+
+def _unseen(delivery: pd.DataFrame) -> list[Notice]:
+    """Personas whose treatment is to visit a topic, and that did not."""
+    found = []
+    browsing = delivery[delivery["topic_visits_planned"] > 0]
+    for persona, own in browsing.groupby("persona", sort=True):
+        whole, part = own["topic_visits_planned"].sum(), own["topic_visits_complete"].sum()
+        if part < DELIVERED_FLOOR * whole:
+            text = f"Only {part} of {whole} visits of {persona} to its topic are complete."
+            found.append(Notice("Most visits to a topic were lost", text))
+    return found
+
+
+def _opted_in(delivery: pd.DataFrame) -> list[Notice]:
+    """Accounts that were to opt out and did not: what is said of their persona is not of them."""
+    still = delivery[delivery["opt_outs_complete"] < delivery["opt_outs_planned"]]
+    if still.empty:
+        return []
+    who = listed([str(account) for account in still["account"]])
+    did = "has" if len(still) == 1 else "have"
+    return [Notice("Not opted out", f"{who} {did} not opted out, though planned.")]
 
 
 def _confounded(utterances: pd.DataFrame, excluded: pd.DataFrame) -> list[Notice]:
@@ -131,7 +154,7 @@ def _nameless(captures: pd.DataFrame) -> list[Notice]:
 def meters(tables: Tables) -> list[Meter]:
     """Shares of what was planned, in the order of the study."""
     steps, delivery, bids = tables["steps"], tables["delivery"], tables["bids"]
-    visits = steps[steps["kind"] == "visit"]
+    visits = steps[(steps["kind"] == "visit") & (steps["phase"] != TOPIC)]
     captures = tables["captures"]
     whole = int((captures["status"] == "complete").sum())
     flows, named = int(captures["flows"].sum()), int(captures["flows_named"].sum())
@@ -139,13 +162,16 @@ def meters(tables: Tables) -> list[Meter]:
     said = int(delivery["utterances_planned"].sum())
     heard = int(delivery["utterances_delivered"].sum())
     complete = int((visits["state"] == "complete").sum())
-    with_bids = bids.loc[bids["state"].isin(BID_STATES), "visit"].nunique()
+    offered = bids[bids["state"].isin(BID_STATES) & (bids["phase"] != TOPIC)]
+    with_bids = offered["visit"].nunique()
     answered = int(bids["state"].isin(BID_STATES | NO_BID_STATES).sum())
     packets = int(captures["packets"].sum())
     finished = int((steps["state"] != "missing").sum())
     return [
         _meter("steps finished", finished, len(steps), _span(steps)),
         _meter("sentences delivered", heard, said, _undelivered(delivery)),
+        *_planned_only(delivery, "topic_visits", "topic visits complete", "a treatment"),
+        *_planned_only(delivery, "opt_outs", "accounts opted out", "of those that were to"),
         _meter("captures whole", whole, len(captures), f"{packets:,} packets"),
         Meter(
             "connections named", named, flows, f"{by_bytes} of bytes", named >= LOSS_FLOOR * flows
@@ -154,6 +180,12 @@ def meters(tables: Tables) -> list[Meter]:
         Meter("visits with bids", with_bids, complete, "of the complete ones"),
         _meter("bid requests answered", answered, len(bids), _losses(bids)),
     ]
+
+
+def _planned_only(delivery: pd.DataFrame, kind: str, label: str, note: str) -> list[Meter]:
+    """A meter of what most studies do not plan."""
+    whole = int(delivery[f"{kind}_planned"].sum())
+    return [_meter(label, int(delivery[f"{kind}_complete"].sum()), whole, note)] if whole else []
 
 
 def _undelivered(delivery: pd.DataFrame) -> str:
@@ -182,23 +214,34 @@ def _losses(bids: pd.DataFrame) -> str:
 def accounts_table(tables: Tables) -> Table:
     """Per account: what was planned and what became of it."""
     steps, bids = tables["steps"], tables["bids"]
-    with_bids = bids[bids["state"].isin(BID_STATES)].groupby("account")["visit"].nunique()
+    offered = bids[bids["state"].isin(BID_STATES) & (bids["phase"] != TOPIC)]
+    with_bids = offered.groupby("account")["visit"].nunique()
     finished = steps[steps["state"] != "missing"].groupby("account")["step"].count()
     rows = [
         (
             str(row["account"]),
             str(row["persona"]),
             _of(finished.get(row["account"], 0), int((steps["account"] == row["account"]).sum())),
-            _of(row["utterances_delivered"], row["utterances_planned"]),
+            treatment(
+                (row["utterances_delivered"], row["utterances_planned"]),
+                (row["topic_visits_complete"], row["topic_visits_planned"]),
+                (row["opt_outs_complete"], row["opt_outs_planned"]),
+            ),
             _of(row["visits_complete"], row["visits_planned"]),
             f"{with_bids.get(row['account'], 0):,}",
         )
         for row in tables["delivery"].sort_values(["persona", "account"]).to_dict("records")
     ]
-    heads = ("steps finished", "sentences delivered", "visits complete", "visits with bids")
     return Table(
         "What each account did",
-        (Column("account"), Column("persona"), *(Column(head, numeric=True) for head in heads)),
+        (
+            Column("account"),
+            Column("persona"),
+            Column("steps finished", numeric=True),
+            Column("treatment delivered"),
+            Column("visits complete", numeric=True),
+            Column("visits with bids", numeric=True),
+        ),
         tuple(rows),
     )
 

@@ -108,6 +108,12 @@ HOST_COLUMNS = tuple(
 VOLUME_COLUMNS = tuple(Column(label, numeric=True) for label in ("accounts", "sent", "received"))
 
 
+WHATEVER_CAUSED = (
+    "Contacted in a session, whatever the cause; what counts for a skill is judged in "
+    "findings/attribution.parquet."
+)
+
+
 def _hosts(known: pd.DataFrame) -> Table:
     """Each host once per persona, with the skills in whose sessions it was contacted."""
     rows = []
@@ -118,15 +124,15 @@ def _hosts(known: pd.DataFrame) -> Table:
         )
     rows.sort(key=lambda row: (PARTIES.get(row[2], 3), row[0], row[5]))
     return Table(
-        "Hosts by persona, with the skills that led there",
-        (*HOST_COLUMNS, Column("persona"), Column("skills"), *VOLUME_COLUMNS),
+        "Hosts by persona, with the skills in whose sessions they were contacted",
+        (*HOST_COLUMNS, Column("persona"), Column("in sessions of"), *VOLUME_COLUMNS),
         tuple(rows[:MOST_ROWS]),
-        note=cut(len(rows)),
+        note=" ".join(filter(None, (cut(len(rows)), WHATEVER_CAUSED))),
     )
 
 
 def _flows(known: pd.DataFrame) -> Table:
-    """Skill to host to organisation, with the evidence that names the host."""
+    """Session's skill to host to organisation, with the evidence that names the host."""
     rows = []
     for (persona, skill, *key), own in known.groupby(["persona", "skill", *HOST_KEYS], sort=True):
         rows.append(
@@ -134,7 +140,7 @@ def _flows(known: pd.DataFrame) -> Table:
         )
     rows.sort(key=lambda row: (row[1], row[0], PARTIES.get(row[4], 3), row[2]))
     return Table(
-        "From skill to host to organisation",
+        "Each session’s skill, the hosts contacted in it and their organisations",
         (Column("skill"), Column("persona"), *HOST_COLUMNS, *VOLUME_COLUMNS),
         tuple(rows[:MOST_ROWS]),
         note=cut(len(rows)),

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from echoaudit.inference import Conclusion
+from echoaudit.inference.arms import TOPIC
 from echoaudit.inference.scores import MIN_OBSERVATIONS
 from echoaudit.inference.tests import EXACT_LABELINGS
 from echoaudit.report.text import count, listed, moment
@@ -27,9 +28,9 @@ def method(info: Mapping[str, Any], tables: Tables, conclusions: Sequence[Conclu
 def _design(steps: pd.DataFrame) -> str:
     accounts = steps.groupby("persona", sort=True)["account"].nunique()
     personas = listed([f"{persona} ({count(n, 'account')})" for persona, n in accounts.items()], 12)
-    visits = steps[steps["kind"] == "visit"]
-    rounds = visits.groupby("phase")["round"].nunique()
-    before, after = int(rounds.get("before", 0)), int(rounds.get("after", 0))
+    rounds = steps[(steps["kind"] == "visit") & (steps["phase"] != TOPIC)]
+    numbers = rounds.groupby("phase")["round"].nunique()
+    before, after = int(numbers.get("before", 0)), int(numbers.get("after", 0))
     times = (
         f"between {moment(float(steps['started'].min()))} and {moment(float(steps['ended'].max()))}"
         if steps["started"].notna().any()
@@ -37,11 +38,28 @@ def _design(steps: pd.DataFrame) -> str:
     )
     return (
         f"The study ran {count(len(accounts), 'persona')}, {personas}, {times}. Each account had "
-        "a smart speaker, a platform account and a browser profile of its own. Its browser "
-        f"visited {count(visits['site'].nunique(), 'site')} in {count(before, 'round')} before "
-        f"anything was said and in {count(after, 'round')} afterwards; within a round, accounts "
-        "of all personas were interleaved."
+        "a browser profile of its own and, unless its persona goes without, a platform account "
+        f"and a smart speaker. Its browser visited {count(rounds['site'].nunique(), 'site')} in "
+        f"{count(before, 'round')} before the treatment and in {count(after, 'round')} "
+        "afterwards; within a round, accounts of all personas were interleaved."
+        + _other_treatments(steps)
     )
+
+
+def _other_treatments(steps: pd.DataFrame) -> str:
+    """Browsing a topic and opting out, where the study has them."""
+    topic, opt_outs = steps[steps["phase"] == TOPIC], steps[steps["kind"] == "opt-out"]
+    found = ""
+    if len(topic):
+        who = listed(sorted(set(topic["persona"].astype(str))), 12)
+        found += (
+            f" The treatment of {who} was to visit {count(topic['site'].nunique(), 'site')} of a "
+            "topic between those rounds; bids there are not compared."
+        )
+    if len(opt_outs):
+        who = listed(sorted(set(opt_outs["persona"].astype(str))), 12)
+        found += f" Accounts of {who} opted out of interest-based advertising before all else."
+    return found
 
 
 def _imported(imported: Mapping[str, Any], steps: pd.DataFrame) -> str:
@@ -75,7 +93,7 @@ def _speech(info: Mapping[str, Any], tables: Tables) -> str:
     said = int(delivery["utterances_planned"].sum())
     heard = int(delivery["utterances_delivered"].sum())
     return (
-        f"Personas with an interest used {count(skills, 'skill')} by voice: "
+        f"Personas with skills used {count(skills, 'skill')} by voice: "
         f"{count(said, 'sentence')}, synthesised by {speaker.get('engine', 'an unnamed engine')}, "
         f"were played aloud and said up to {talk.get('attempts', 1)} times; {heard} were answered "
         "aloud. A sentence counts as delivered when the speaker answered it. "
@@ -102,9 +120,9 @@ def _analysis(conclusions: Sequence[Conclusion]) -> list[str]:
         return ["No claim was stated, so nothing was tested."]
     first = conclusions[0]
     baseline = (
-        "the score after the conversations minus the score before"
+        "the score after the treatment minus the score before"
         if first.rounds_before
-        else "the score after the conversations, for there was no baseline"
+        else "the score after the treatment, for there was no baseline"
     )
     found = [
         "The unit of analysis is the account, since what a persona does is done to accounts and "

@@ -49,7 +49,9 @@ def render(
     study = stated(info.get("study"))
     numbers = tables["steps"].groupby("persona", sort=True)["account"].nunique()
     accounts = {str(persona): int(number) for persona, number in numbers.items()}
-    plain = {persona.persona for persona in study.personas if not persona.skills}
+    plain = {
+        persona.persona for persona in study.personas if not persona.skills and not persona.browses
+    }
     controls = (plain & accounts.keys()) | controls_of(conclusions)
     colours = palette(accounts, controls)
     return (
@@ -174,7 +176,9 @@ def _personas(
             "name": persona.persona,
             "about": (persona.interest or persona.description or "no interest").rstrip("."),
             "accounts": count(accounts.get(persona.persona, 0), "account"),
-            "skills": _skills(int(planned.get(persona.persona, 0)), len(persona.skills)),
+            "skills": f"topic {persona.browses}"
+            if persona.browses
+            else _skills(int(planned.get(persona.persona, 0)), len(persona.skills)),
         }
         for persona in study.personas
     ]

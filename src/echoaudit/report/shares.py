@@ -52,7 +52,7 @@ def section(
     """
     return Section(
         id="shares",
-        title="What the skills led to",
+        title="What counts for the skills",
         short="Skills’ contacts",
         lead=_lead(attribution, reach),
         tables=(
@@ -108,16 +108,19 @@ def _row(key: tuple[str, str, str], own: pd.DataFrame, personas: list[str], whol
 
 def _lead(attribution: pd.DataFrame, reach: pd.DataFrame) -> str:
     if attribution.empty:
-        return "No skill was spoken to, so nothing can be told from the Echo’s own talk."
+        return (
+            "No session of a skill has contacts, so nothing can be told from the Echo’s own talk."
+        )
     own = reach[reach["party"] != "unknown"].groupby("party")
     skills = int(reach.loc[reach["party"] == "platform", "of"].sum())
     led = {str(party): int(rows["attributed_skills"].sum()) for party, rows in own}
     verdicts = attribution["verdict"].value_counts()
     fates = [f"{int(verdicts.get(verdict, 0)):,} {words}" for verdict, words in FATES.items()]
     return (
-        f"Of {count(skills, 'skill')}, {led.get('platform', 0):,} led to the platform, "
-        f"{led.get('vendor', 0):,} to their own vendor and {led.get('third', 0):,} to third "
-        f"parties. Of {len(attribution):,} contacts in single sessions {listed(fates)}."
+        f"Of {count(skills, 'skill')}, contacts with the platform count for "
+        f"{led.get('platform', 0):,}, with their own vendor for {led.get('vendor', 0):,} and with "
+        f"third parties for {led.get('third', 0):,}. Of {len(attribution):,} contacts in single "
+        f"sessions {listed(fates)}."
     )
 
 
@@ -194,7 +197,7 @@ def _matrix(attribution: pd.DataFrame, accounts: Mapping[str, int]) -> Table:
         parties = "/".join(sorted(set(own["party"])))
         rows.append((str(organisation), parties, listed(sorted(set(own["role"]))), *cells))
     return Table(
-        "Organisations by persona: accounts in which a skill led there",
+        "Organisations by persona: accounts in which a contact counted for a skill",
         (
             *(Column(label) for label in ("organisation", "party", "roles")),
             *(Column(persona, centred=True) for persona in personas),

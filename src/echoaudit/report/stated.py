@@ -29,16 +29,17 @@ class StatedCatalogue(_Loose):
 
 
 class StatedPersona(_Loose):
-    """A persona; without a catalogue, a control."""
+    """A persona; without a catalogue and a topic, a control."""
 
     persona: str
     interest: str | None = None
     description: str | None = None
     catalogue: StatedCatalogue | None = None
+    browses: str | None = None
 
     @property
     def skills(self) -> tuple[StatedSkill, ...]:
-        """Its skills; none for a control."""
+        """Its skills; none when it is not spoken to."""
         return self.catalogue.skills if self.catalogue else ()
 
 

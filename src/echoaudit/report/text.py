@@ -64,6 +64,15 @@ def share(part: float, whole: float) -> str:
     return f"{percent:.0f} %"
 
 
+def treatment(
+    sentences: tuple[int, int], topic_visits: tuple[int, int], opt_outs: tuple[int, int]
+) -> str:
+    """What was delivered of what was planned: ``3 / 3 sentences, 1 / 1 opted out``."""
+    kinds = {"sentences": sentences, "topic visits": topic_visits, "opted out": opt_outs}
+    parts = [f"{part} / {whole} {kind}" for kind, (part, whole) in kinds.items() if whole]
+    return ", ".join(parts) or NOTHING
+
+
 def money(dollars: float | None) -> str:
     """US dollars with three figures."""
     if dollars is None or math.isnan(dollars):

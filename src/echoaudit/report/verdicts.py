@@ -9,7 +9,7 @@ from echoaudit.inference import Conclusion
 from echoaudit.inference.conclusion import Arm
 from echoaudit.inference.sentence import METHOD
 from echoaudit.report.parts import Column, Section, Table
-from echoaudit.report.text import NOTHING, count, p_value, ratio, share
+from echoaudit.report.text import NOTHING, count, p_value, ratio, share, treatment
 
 SIGNS = {"supported": "✓", "not supported": "○", "insufficient": "?"}
 CLASSES = {"supported": "yes", "not supported": "no", "insufficient": "open"}
@@ -149,7 +149,7 @@ def _arms(conclusions: Sequence[Conclusion]) -> Table:
             Column("bids", numeric=True),
             Column("bid rate", numeric=True),
             Column("unanswered", numeric=True),
-            Column("sentences answered", numeric=True),
+            Column("treatment delivered"),
         ),
         tuple(rows),
     )
@@ -165,7 +165,9 @@ def _arm(arm: Arm) -> tuple[str, ...]:
         f"{arm.bids:,}",
         share(arm.bids, arm.bids + arm.no_bids),
         f"{arm.failures:,}",
-        f"{arm.utterances_delivered} / {arm.utterances_planned}"
-        if arm.utterances_planned
-        else NOTHING,
+        treatment(
+            (arm.utterances_delivered, arm.utterances_planned),
+            (arm.topic_visits_complete, arm.topic_visits_planned),
+            (arm.opt_outs_complete, arm.opt_outs_planned),
+        ),
     )
