@@ -174,14 +174,14 @@ def soon(seconds=3.0):
 
 def test_a_certificate_is_read_without_trusting_it(tls):
     der = asking.certificate("127.0.0.1", tls.port, None, soon())
-    assert asking.certificate_names(der) == (("api.example", "*.cdn.example"), "Test Authority")
+    assert asking.names_on(der) == (("api.example", "*.cdn.example"), "Test Authority")
     asking.certificate("127.0.0.1", tls.port, "api.example", soon())
     assert tls.asked == [None, "api.example"]
 
 
 def test_a_certificate_without_names_has_its_common_name():
     made, _ = certificate([], "old.example\n\x1b[2J")
-    names, _ = asking.certificate_names(made.public_bytes(serialization.Encoding.DER))
+    names, _ = asking.names_on(made.public_bytes(serialization.Encoding.DER))
     assert names == ("old.example\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}[2J",)
 
 
@@ -238,7 +238,7 @@ def test_damaged_certificates_are_bad_or_read_and_never_an_error():
         for _ in range(rng.randint(1, 4)):
             data[rng.randrange(len(data))] = rng.randrange(256)
         try:
-            names, issuer = asking.certificate_names(bytes(data[: rng.choice((len(data), 90))]))
+            names, issuer = asking.names_on(bytes(data[: rng.choice((len(data), 90))]))
         except asking.Unanswered as reason:
             assert reason.failure == "bad-certificate"
         else:
@@ -247,7 +247,7 @@ def test_damaged_certificates_are_bad_or_read_and_never_an_error():
 
 def test_a_certificate_that_is_none_is_bad():
     with pytest.raises(asking.Unanswered, match="bad-certificate"):
-        asking.certificate_names(b"\x30\x03junk")
+        asking.names_on(b"\x30\x03junk")
 
 
 class Resolver:

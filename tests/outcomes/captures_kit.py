@@ -163,7 +163,7 @@ def lookup(name: str, address=SERVER, *, time=START, number=7, port=50000, **how
 
 
 @cache
-def authority() -> str:
+def authority(*names: str) -> str:
     """A self-signed certificate with its key, as PEM."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -172,10 +172,11 @@ def authority() -> str:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     now = datetime.datetime(2026, 1, 1)
+    hosts = x509.SubjectAlternativeName([x509.DNSName(host) for host in names or ("test",)])
     certificate = (
         x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
         .serial_number(1).not_valid_before(now).not_valid_after(now + datetime.timedelta(9999))
-        .sign(key, hashes.SHA256())
+        .add_extension(hosts, critical=False).sign(key, hashes.SHA256())
     )  # fmt: skip
     return (
         certificate.public_bytes(serialization.Encoding.PEM)
@@ -189,14 +190,14 @@ def authority() -> str:
 
 @cache
 def handshake(
-    host: str | None, version="1.3", alpn=("h2", "http/1.1"), folder="/tmp"
+    host: str | None, version="1.3", alpn=("h2", "http/1.1"), names: tuple[str, ...] = ()
 ) -> tuple[bytes, bytes]:
     """The first flight of a real TLS client and of the server that answers it."""
     asked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     asked.check_hostname, asked.verify_mode = False, ssl.CERT_NONE
     answering = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
-        file.write(authority())
+        file.write(authority(*names))
         file.flush()
         answering.load_cert_chain(file.name)
     limit = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}[version]

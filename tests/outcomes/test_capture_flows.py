@@ -1,6 +1,7 @@
 """Packets to flows and names: every trap that a capture can set."""
 
 import itertools
+import random
 import struct
 
 import pytest
@@ -23,6 +24,8 @@ from captures_kit import (
     secure,
     udp,
 )
+
+from echoaudit.outcomes.traffic import quic
 
 HELLO, REPLY = handshake("a.example", "1.3")
 
@@ -400,6 +403,37 @@ def test_quic_that_begins_again_after_a_retry(padded, kept):
     assert not traffic.notes.partial
 
 
+def test_quic_whose_crypto_frames_are_shuffled():
+    """As Chromium sends them: pieces of the hello in any order, padding and pings between."""
+    (data,) = quic_datagrams("q.example")
+    found = quic.header(data)
+    ((_, hello),) = quic.crypto(data, 0, found, quic.client_keys(1, found.destination))
+    pieces = [(at, hello[at : at + 61]) for at in range(0, len(hello), 61)]
+    random.Random(1).shuffle(pieces)
+    frames = b"".join(
+        b"\0\0\1\6" + struct.pack("!HH", 0x4000 | at, 0x4000 | len(piece)) + piece
+        for at, piece in pieces
+    )
+    flow = only(read(pcap([udp(True, initial(frames), server=SERVER, server_port=443)])))
+    assert (flow.sni, flow.quic) == ("q.example", "QUIC 1")
+
+
+def initial(frames, destination=b"8 octets"):
+    """A client's Initial packet, protected as RFC 9001 says in section 5."""
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    keys = quic.client_keys(1, destination)
+    number = (2).to_bytes(4, "big")
+    head = b"\xc3\0\0\0\1\x08" + destination + b"\0\0"
+    head += struct.pack("!H", 0x4000 | 4 + len(frames) + 16)
+    nonce = int.from_bytes(keys.iv, "big") ^ 2
+    sealed = AESGCM(keys.key).encrypt(nonce.to_bytes(12, "big"), frames, head + number)
+    mask = Cipher(algorithms.AES(keys.hp), modes.ECB()).encryptor().update(sealed[:16])
+    hidden = bytes(byte ^ bit for byte, bit in zip(number, mask[1:5], strict=True))
+    return bytes([head[0] ^ mask[0] & 15]) + head[1:] + hidden + sealed
+
+
 def test_quic_of_another_version_is_counted():
     data = b"\xc0" + struct.pack("!I", 0xFF00001D) + b"\0" * 1195
     traffic = read(pcap([udp(True, data, server=SERVER, server_port=443)]))
@@ -556,19 +590,9 @@ def test_hostile_dns_names_are_counted_as_malformed(name):
     assert traffic.notes.unread == {"DNS messages malformed": 1}
 
 
-def test_multicast_dns_is_not_a_look_up():
-    traffic = read(
-        pcap(
-            [
-                udp(
-                    True,
-                    question("printer.local"),
-                    server="224.0.0.251",
-                    server_port=5353,
-                    port=5353,
-                )
-            ]
-        )
-    )
+@pytest.mark.parametrize(("server", "port"), [("224.0.0.251", 5353), ("224.0.0.252", 5355)])
+def test_multicast_dns_is_not_a_look_up(server, port):
+    asked = udp(True, question("printer.local"), server=server, server_port=port, port=port)
+    traffic = read(pcap([asked]))
     assert traffic.lookups == []
-    assert only(traffic).server == "224.0.0.251"
+    assert only(traffic).server == server

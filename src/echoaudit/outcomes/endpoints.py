@@ -51,6 +51,11 @@ _WHOSE = (
         "string",
         "Other names that fit, each with the strongest witness for it: `dns:cdn.example`.",
     ),
+    Column(
+        "certificate",
+        "string",
+        "Names on certificates that servers sent in the clear (before TLS 1.3), in order.",
+    ),
     Column("aliases", "string", "Canonical names that DNS led to (CNAME)."),
 )
 _WHAT = (
@@ -124,6 +129,7 @@ def _contact(members: list[tuple[Flow, Named]]) -> dict[str, Any]:
     return {
         "addresses": _joined({flow.server for flow in flows}),
         "other_names": _joined({name for _, named in members for name in named.others}),
+        "certificate": _joined({name for flow in flows for name in flow.certificate}),
         "contacted": state == "contacted",
         "state": state,
         "flows": len(flows),
@@ -151,6 +157,7 @@ def _no_contact(state: str, addresses: set[str], times: list[float]) -> dict[str
     return {
         "addresses": _joined(addresses),
         "other_names": "",
+        "certificate": "",
         "contacted": False,
         "state": state,
         **zeros,

@@ -12,19 +12,15 @@ from importlib import import_module
 from ipaddress import ip_address
 from typing import Any, Literal
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
-
+from echoaudit.certificates import MOST_NAMES, BadCertificate, certificate_names, printable
 from echoaudit.instruments.gateway.discovery import scapy_apart
 
 Failure = Literal[
     "refused", "timeout", "unreachable", "closed", "no-handshake", "bad-certificate",
     "no-name", "server-failure", "bad-answer", "not-asked",
 ]  # fmt: skip
-_MOST_NAMES = 100
 _MOST_BYTES = 262_144
 """Of a handshake: the longest certificate chains have a tenth of it."""
-_LONGEST_NAME = 253
 _NO_SUCH_NAME = 3
 _PTR = 12
 
@@ -87,30 +83,12 @@ def _shake(tls: ssl.SSLObject, pipe: _Pipe) -> None:
             pipe.turn()
 
 
-def certificate_names(der: bytes) -> tuple[tuple[str, ...], str | None]:
-    """The DNS names on a certificate, else its common name; and who issued it.
-
-    Raises ``Unanswered``.
-    """
+def names_on(der: bytes) -> tuple[tuple[str, ...], str | None]:
+    """The names on a certificate and who issued it; raises ``Unanswered``."""
     try:
-        found = x509.load_der_x509_certificate(der)
-        issuer = _attribute(found.issuer, NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME)
-        names = _alternative(found) or _attribute(found.subject, NameOID.COMMON_NAME)[:1]
-    except Exception as error:  # boundary: the library raises anything at a malformed one
+        return certificate_names(der)
+    except BadCertificate as error:
         raise Unanswered("bad-certificate") from error
-    return tuple(_clean(name) for name in names[:_MOST_NAMES]), next(map(_clean, issuer), None)
-
-
-def _alternative(found: x509.Certificate) -> list[str]:
-    try:
-        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return []
-    return names.value.get_values_for_type(x509.DNSName)
-
-
-def _attribute(name: x509.Name, *kinds: x509.ObjectIdentifier) -> list[str]:
-    return [str(part.value) for kind in kinds for part in name.get_attributes_for_oid(kind)]
 
 
 def prepare() -> None:
@@ -145,7 +123,7 @@ def _pointed(data: bytes) -> tuple[str, ...]:
         answer = DNS(data)
         code, records = int(answer.rcode), list(answer.an or [])
         names = [record.rdata for record in records if record.type == _PTR]
-        found = tuple(_clean(_text(name).rstrip(".")) for name in names[:_MOST_NAMES])
+        found = tuple(printable(_text(name).rstrip(".")) for name in names[:MOST_NAMES])
     except Exception as error:  # boundary: scapy raises anything at a malformed message
         raise Unanswered("bad-answer") from error
     if code not in (0, _NO_SUCH_NAME):
@@ -157,12 +135,6 @@ def _pointed(data: bytes) -> tuple[str, ...]:
 
 def _text(name: Any) -> str:
     return name.decode("ascii", "replace") if isinstance(name, bytes) else str(name)
-
-
-def _clean(name: str) -> str:
-    """A name as it can be written down: printable and of a name's length."""
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
-    return shown[:_LONGEST_NAME]
 
 
 def _left(until: float) -> float:

@@ -101,7 +101,7 @@ class Prober:
             if probe.question == "ptr":
                 return replace(probe, names=asking.pointers(probe.address, self.upstream, until))
             der = asking.certificate(probe.address, probe.port, probe.sni, until)
-            names, issuer = asking.certificate_names(der)
+            names, issuer = asking.names_on(der)
             return replace(probe, names=names, issuer=issuer)
         except asking.Unanswered as reason:
             return replace(probe, failure=reason.failure)

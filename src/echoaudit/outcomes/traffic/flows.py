@@ -111,8 +111,8 @@ class LiveFlow:
     """Both directions of a flow and what was read from them, while the capture is scanned."""
 
     __slots__ = (
-        "a", "alpn", "b", "client", "dns", "ech", "host", "ja4", "protocol", "quic", "quic_version",
-        "refused", "reset", "server_alpn", "server_tls", "sni", "syn_ack",
+        "a", "alpn", "b", "certificate", "client", "dns", "ech", "host", "ja4", "protocol", "quic",
+        "quic_version", "refused", "reset", "server_alpn", "server_tls", "sni", "syn_ack",
     )  # fmt: skip
 
     def __init__(self, protocol: int, key: bytes, want: int) -> None:
@@ -129,6 +129,7 @@ class LiveFlow:
         self.sni: str | None = None
         self.host: str | None = None
         self.alpn: tuple[str, ...] = ()
+        self.certificate: tuple[str, ...] = ()
         self.server_alpn = self.server_tls = self.ja4 = self.quic_version = ""
         self.quic: QuicHello | None = None
 
@@ -204,6 +205,8 @@ class Flow(NamedTuple):
     opened: bool
     """Whether the beginning was seen: TCP's handshake, QUIC's first packets."""
     state: State
+    certificate: tuple[str, ...] = ()
+    """Host names on the certificate that the server sent in the clear (before TLS 1.3)."""
 
 
 class Lookup(NamedTuple):

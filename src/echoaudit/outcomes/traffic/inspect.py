@@ -189,8 +189,12 @@ class Names:
             self.unfinished(half)
 
     def unfinished(self, half: Half) -> None:
-        """Stop waiting for the beginning of a stream; one that was seen to start is counted."""
-        if half.segments and half.isn >= 0:
+        """Stop waiting for the beginning of a stream; one that was seen to start is counted.
+
+        A server whose hello was read is not: only its certificate is missing.
+        """
+        greeted = half.flow.server_tls and half is not half.flow.client
+        if half.segments and half.isn >= 0 and not greeted:
             self._notes.unread["beginnings of streams not put together"] += 1
         if half.flow.quic is not None and half.want and half is half.flow.a:
             self._notes.unread["QUIC hellos not put together"] += 1
@@ -232,6 +236,19 @@ class Names:
         if found is None:
             return None
         self._take(half, found)
+        if isinstance(found, tls.ServerHello) and found.version in tls.SHOWS_CERTIFICATE:
+            return self._certificate(half, stream)
+        return True
+
+    def _certificate(self, half: Half, stream: bytes) -> bool | None:
+        """Read the server's certificate. True: read, or none comes. ``None``: more is needed."""
+        try:
+            found = tls.certificate(stream)
+        except tls.NotTls:
+            return True
+        if found is None:
+            return None
+        half.flow.certificate = certificate_hosts(found)
         return True
 
     def _http(self, half: Half, stream: bytes) -> bool | None:
@@ -292,6 +309,24 @@ def _beginnings(half: Half) -> list[int]:
         if data.startswith(b"\x16\x03") or http.may_begin(data[:8])
     )
     return list(islice(found, 4))
+
+
+@lru_cache(maxsize=1024)
+def certificate_hosts(der: bytes) -> tuple[str, ...]:
+    """The host names on a certificate, wildcards included; none when it cannot be read."""
+    from echoaudit.certificates import BadCertificate, certificate_names
+
+    try:
+        names, _ = certificate_names(der)
+    except BadCertificate:
+        return ()
+    return tuple(dict.fromkeys(filter(None, map(_pattern, names))))
+
+
+def _pattern(name: str) -> str:
+    wildcard = "*." if name.startswith("*.") else ""
+    host = tls.host(name[len(wildcard) :].encode("ascii", "replace"))
+    return wildcard + host if host else ""
 
 
 def _unanswered(time: float, half: Half, name: str, kind: str, transport: str) -> Lookup:

@@ -320,6 +320,7 @@ def _flow(live: LiveFlow, device: bytes) -> Flow:
         live.host or "",
         _opened(live),
         _state(live, client, server),
+        live.certificate,
     )
 
 

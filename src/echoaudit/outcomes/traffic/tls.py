@@ -14,9 +14,12 @@ from typing import NamedTuple
 
 LARGEST_HELLO = 1 << 16
 """Bytes; a longer hello is not waited for."""
+LARGEST_CERTIFICATE = 1 << 16
 MOST_RECORDS = 1024
 _LARGEST_RECORD = 16384 + 256
-_CLIENT_HELLO, _SERVER_HELLO = 1, 2
+_CLIENT_HELLO, _SERVER_HELLO, _CERTIFICATE = 1, 2, 11
+SHOWS_CERTIFICATE = frozenset({"SSL 3.0", "TLS 1.0", "TLS 1.1", "TLS 1.2"})
+"""Versions whose servers send their certificate in the clear, next after their hello."""
 _SNI, _ALPN, _SIGNATURES, _VERSIONS, _ECH = 0, 16, 13, 43, 0xFE0D
 _USED = frozenset({_SNI, _ALPN, _SIGNATURES, _VERSIONS, _ECH})
 _VERSION = {
@@ -64,6 +67,44 @@ def hello(stream: bytes, transport: str = "t") -> ClientHello | ServerHello | No
     return parse_hello(message, transport)
 
 
+def certificate(stream: bytes) -> bytes | None:
+    """The server's own certificate (DER) in a stream that begins with its hello.
+
+    ``None`` asks for more bytes; ``NotTls`` says that none follows.
+    """
+    at, said = 0, bytearray()
+    for _ in range(MOST_RECORDS):
+        head = stream[at : at + 5]
+        if not b"\x16\x03".startswith(head[:2]):
+            raise NotTls("no certificate follows")
+        length = _short(head, 3)[0] if len(head) == 5 else 0
+        said += stream[at + 5 : at + 5 + length]
+        found = _first_certificate(said)
+        if found is not None:
+            return found
+        at += 5 + length
+        if len(stream) < at:
+            return None
+    raise NotTls("hello over too many records")
+
+
+def _first_certificate(said: bytearray) -> bytes | None:
+    """The first certificate in the handshake message after the hello (RFC 5246, section 7.4.2)."""
+    if len(said) < 4:
+        return None
+    begin = _length(said)
+    if len(said) > begin and said[begin] != _CERTIFICATE:
+        raise NotTls("no certificate follows")
+    # Message type, and the lengths of the message, of all certificates and of the first.
+    body = begin + 10
+    size = int.from_bytes(said[body - 3 : body], "big")
+    if len(said) < body:
+        return None
+    if not 0 < size <= LARGEST_CERTIFICATE:
+        raise NotTls("certificate of impossible length")
+    return bytes(said[body : body + size]) if len(said) >= body + size else None
+
+
 def parse_hello(message: bytes, transport: str) -> ClientHello | ServerHello:
     """A whole handshake message, as TLS ("t") or QUIC ("q") carries it."""
     try:
@@ -108,7 +149,7 @@ def _check_start(message: bytes) -> None:
         raise NotTls("hello of impossible length")
 
 
-def _length(message: bytes) -> int:
+def _length(message: bytes | bytearray) -> int:
     return 4 + int.from_bytes(message[1:4], "big")
 
 
