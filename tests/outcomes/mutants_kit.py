@@ -64,6 +64,7 @@ def seeds() -> list[bytes]:
         .send(False, len(answered).to_bytes(2, "big") + answered)
         .packets
     )
+    packets += secure("c.example", "1.2", port=41002).packets
     raw = [(t, data[14:]) for t, data in packets]
     tagged = [(t, data[:12] + b"\x81\0\0\5" + data[12:]) for t, data in packets]
     return [
