@@ -17,6 +17,7 @@
 
 enum { FIN = 1, SYN = 2, RST = 4, TCP = 6, UDP = 17, ENHANCED = 6 };
 enum { QUIET = 300 }; /* seconds, as in flows.py */
+enum { INTERFACE = 2 }; /* as in quick.py: of the functions here; another number is not used */
 enum { ERROR = -1, OTHER = 0, TAKEN = 1 };
 
 /* What both ways count of one direction of a flow; ``flows.Half`` inherits from it. */
@@ -295,7 +296,8 @@ PyMODINIT_FUNC PyInit__quick(void) {
     PyObject *module = PyModule_Create(&definition);
     if (module == NULL) return NULL;
     counters_type = (PyTypeObject *)PyType_FromSpec(&counters_spec);
-    if (counters_type == NULL || PyModule_AddObjectRef(module, "Counters", (PyObject *)counters_type)) {
+    if (counters_type == NULL || PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0 ||
+        PyModule_AddObjectRef(module, "Counters", (PyObject *)counters_type)) {
         Py_DECREF(module);
         return NULL;
     }

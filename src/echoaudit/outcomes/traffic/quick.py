@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 VARIABLE = "ECHOAUDIT_SCANNER"
 SCANNERS = ("c", "python")
+INTERFACE = 2
+"""Of ``_quick.c``: goes up when its functions change."""
 Frame = tuple[int, int, float, bytes, bytes]
 """What a segment came in: packets (several if it was cut), bytes, time, both MACs."""
 Taker = Callable[[bytes, bytes, int, Frame], None]
@@ -41,9 +43,11 @@ def _compiled() -> Any:
     if os.environ.get(VARIABLE) == "python":
         return None
     try:
-        return import_module("echoaudit.outcomes.traffic._quick")
+        module = import_module("echoaudit.outcomes.traffic._quick")
     except ImportError:
         return None
+    # A build of older sources may lie beside these in a checkout.
+    return module if getattr(module, "INTERFACE", 1) == INTERFACE else None
 
 
 _module = _compiled()
