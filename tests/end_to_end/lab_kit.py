@@ -23,13 +23,17 @@ SMALL = {
 """The default study with fewer accounts, skills and rounds: a minute or two instead of five."""
 
 
+FAST = {"lab.air": "fast"}
+"""For runs whose subject is not sound: as they are, without waiting for it."""
+
+
 @dataclass
 class Lab:
     """A working directory in which a user gives commands."""
 
     folder: Path
 
-    def command(self, *arguments: str, timeout: float = 290) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str, timeout: float = 550) -> subprocess.CompletedProcess[str]:
         """Give one command and wait for it."""
         return subprocess.run(
             [sys.executable, "-m", "echoaudit", *arguments],
@@ -47,8 +51,11 @@ class Lab:
         assert done.returncode == 0, done.stderr[-4000:]
         return Run(self, f"recordings/{name}", done)
 
-    def kill_after(self, seconds: float, name: str, **settings: str) -> str | None:
-        """Run, and SIGKILL after so many seconds; what the run said if it had ended before."""
+    def kill(self, name: str, steps: int, seconds: float, **settings: str) -> str | None:
+        """Run, and SIGKILL so many seconds after so many steps are finished, counting all runs.
+
+        What the run said if it had ended before.
+        """
         arguments = run_arguments(name, "personas/fashion.yaml", settings)
         said = self.folder / "said.txt"
         with (
@@ -61,6 +68,7 @@ class Lab:
             ) as running,
         ):
             try:
+                self._wait_for(name, steps, running)
                 running.wait(seconds)
             except subprocess.TimeoutExpired:
                 os.kill(running.pid, signal.SIGKILL)
@@ -69,6 +77,18 @@ class Lab:
                 time.sleep(0.3)
                 return None
         return said.read_text()[-2000:]
+
+    def _wait_for(self, name: str, steps: int, running: subprocess.Popen[bytes]) -> None:
+        journal = self.folder / "recordings" / name / "journal.jsonl"
+        end = time.monotonic() + 200
+        while running.poll() is None and time.monotonic() < end:
+            if not steps or _finished(journal) >= steps:
+                return
+            time.sleep(0.05)
+
+
+def _finished(journal: Path) -> int:
+    return journal.read_text().count('"step-finished"') if journal.exists() else 0
 
 
 def run_arguments(name: str, persona: str, settings: dict[str, str]) -> list[str]:

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from lab_kit import Lab, Run
+from lab_kit import FAST, Lab, Run
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 HERE = Path(__file__).parent
 FEW = {"accounts__treated": "1", "accounts__control": "3"}
-KILLS = (1, 2, 3, 4, 5, 7, 9, 12, 14, 16)
-"""Seconds after which a run is killed: while starting, signing in, visiting and talking."""
+KILLS = (
+    *((0, 0.5), (0, 1), (0, 2), (0, 3), (0, 4), (0, 6)),
+    *((1, 0.2), (5, 1), (10, 0.7), (13, 0.5)),
+)
+"""When a run is killed, as steps finished and seconds: starting, signing in, visiting, talking."""
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +157,8 @@ def test_a_world_never_seen_before_is_recovered(lab: Lab) -> None:
 
 
 def test_killed_ten_times_nothing_is_lost_or_doubled(lab: Lab) -> None:
-    few = {"accounts__treated": "1", "accounts__control": "1"}
-    ended = [lab.kill_after(seconds, "killed", **few) for seconds in KILLS]
+    few = {"accounts__treated": "1", "accounts__control": "1", **FAST}
+    ended = [lab.kill("killed", steps, seconds, **few) for steps, seconds in KILLS]
     assert ended == [None] * len(KILLS), "a run ended by itself before it could be killed"
     run = lab.run("killed", **few)
     assert run.status("verify", "--level", "full") == 0
