@@ -42,10 +42,14 @@ def test_every_planted_fact_is_found() -> None:
         ("endpoints", [], []),
         ("roles", [], []),
         ("blocked", [], []),
+        ("attribution", [], []),
         ("syncs", [], []),
         ("bids", [], []),
     ]
-    assert all(s["planted"] > 0 for s in score["scores"] if s["outcome"] != "blocked")
+    found = {s["outcome"]: s for s in score["scores"]}
+    # Its idle captures are too short for any verdict.
+    assert found["attribution"]["uncertain"] > 0
+    assert all(s["planted"] > 0 for o, s in found.items() if o not in ("blocked", "attribution"))
 
 
 def test_a_skills_contacts_are_told_from_the_echos_own(found: findings.Findings) -> None:

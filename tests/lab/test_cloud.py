@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from cloud_kit import FASHION, WAV, chromium, running_cloud, sign_in, visit
 
+from echoaudit.lab.browsers import also_by_view, browsers, with_accounts
 from echoaudit.lab.truth import read_log
 from echoaudit.lab.world import load_world
+from echoaudit.lab.world_model import PREFERENCES
 
 HERE = Path(__file__).parent
 OTHER = HERE / "other_world.yaml"
@@ -56,6 +58,7 @@ def browser(cloud, account):
 
 def load_pixels(client, publisher_host):
     """What a page does before its auction."""
+    client.headers["Referer"] = f"https://{publisher_host}/"
     page = client.get(f"https://{publisher_host}/").text
     tag = page.split('<script src="')[1].split('"')[0]
     client.get(tag).raise_for_status()
@@ -260,6 +263,59 @@ def test_without_the_sync_a_partner_does_not_know(other):
     with browser(other, "g-1") as client:
         prices(client, other, "bid.beanstalk.com")
     assert {(b["account"], b["lift"]) for b in other.log("bids")} == {(None, 1.0)}
+
+
+@pytest.mark.parametrize(("wish", "lift"), [("honoured", 1.0), ("ignored", 3.0)])
+def test_an_opt_out_is_honoured_or_ignored_as_the_world_says(tmp_path, wish, lift):
+    world = tmp_path / "wish.yaml"
+    text = OTHER.read_text()
+    world.write_text(text.replace("  session_cookie:", f"  opt_out: {wish}\n  session_cookie:"))
+    with (
+        running_cloud(world, tmp_path / "state", ("g-1",), OTHER_SKILLS) as cloud,
+        browser(cloud, "g-1") as client,
+    ):
+        page = f"https://shop.parrot.org{PREFERENCES}"
+        assert 'id="opted-out"' not in client.get(page).text
+        assert 'id="opted-out"' in client.post(page).text
+        load_pixels(client, "hedge.example.com")
+        cloud.say("ear.parrot-cloud.net", "g-1", "enable:B0GARDEN01")
+        cloud.say("ear.parrot-cloud.net", "g-1", "open:B0GARDEN01")
+        prices(client, cloud, "bid.beanstalk.com")
+        assert {(b["account"], b["lift"]) for b in cloud.log("bids")} == {("g-1", lift)}
+
+
+def test_visits_to_a_topic_raise_prices_of_a_browser_without_an_account(tmp_path):
+    world = tmp_path / "topic.yaml"
+    topic = (
+        "  - {site: roots, host: roots.example.com, title: Roots, topic: garden, "
+        "interest: Gardening, variable: rootBids, "
+        "slots: [{slot: a, size: [300, 250]}], bidders: [beanstalkHb, trellisHb]}\nads:\n"
+    )
+    hosts = "hosts: [{host: hedge.example.com}, {host: roots.example.com}]"
+    text = OTHER.read_text().replace("hosts: [{host: hedge.example.com}]", hosts)
+    world.write_text(text.replace("ads:\n  - {ad", topic + "  - {ad"))
+    with running_cloud(world, tmp_path / "state", ("g-1",), OTHER_SKILLS) as cloud:
+        held = []
+        for account, sites in (("web-1", ["hedge", "roots"]), ("plain-1", ["hedge"])):
+            with cloud.client() as client:
+                for site in sites:
+                    load_pixels(client, f"{site}.example.com")
+                    prices(client, cloud, "bid.beanstalk.com")
+                held += [(account, cookie.value) for cookie in client.cookies.jar]
+        bids, syncs = cloud.log("bids"), cloud.log("syncs")
+    assert {row["account"] for row in bids + syncs} == {None}
+    known = browsers(held)
+    assert [(row["account"], row["lift"]) for row in with_accounts(bids, known)] == [
+        *[("web-1", 1.0)] * 2,
+        *[("web-1", 3.0)] * 2,
+        *[("plain-1", 1.0)] * 2,
+    ]
+    whose = [(row["account"], row["from_domain"]) for row in with_accounts(syncs, known)]
+    assert {account for account, _ in whose} == {"web-1", "plain-1"}
+    # Identifiers that a browser lost again are its own by what else it showed in the same view.
+    kept = {value: who for value, who in known.items() if value != syncs[0]["browser"]}
+    again = with_accounts(syncs, also_by_view(kept, syncs))
+    assert [(row["account"], row["from_domain"]) for row in again] == whose
 
 
 def test_the_same_seed_gives_the_same_prices_on_a_fresh_start(tmp_path):

@@ -2,7 +2,12 @@
 
 import pytest
 
-from echoaudit.lab.score_contacts import score_blocked, score_endpoints, score_roles
+from echoaudit.lab.score_contacts import (
+    score_attribution,
+    score_blocked,
+    score_endpoints,
+    score_roles,
+)
 
 WINDOWS = {"one": ("f-1", 100.0, 200.0), "two": ("f-1", 300.0, 400.0)}
 HIDDEN = {"sni": False, "looked_up": False}
@@ -104,3 +109,37 @@ def test_a_role_is_right_or_unknown_where_lists_need_not_know():
     assert score(known="tracking", new="functional") == ([], [])
     assert score(known="unknown") == ([], ["known.example tracking"])
     assert score(new="advertising") == (["new.example advertising"], ["new.example functional"])
+
+
+def attribution(verdicts, *contacts):
+    found = [{"session": "one", "host": host, "verdict": said} for host, said in verdicts.items()]
+    return score_attribution(found, contacts, WINDOWS)
+
+
+def test_a_contact_is_a_skills_where_a_command_caused_it():
+    own = contact(150, "own.example", cause="background")
+    skill = contact(160, "skill.example", cause="say:B01:0")
+    right = attribution({"own.example": "background", "skill.example": "skill"}, own, skill)
+    assert (right.found, right.planted, right.right, right.perfect) == (1, 1, 1, True)
+    swapped = attribution({"own.example": "skill", "skill.example": "background"}, own, skill)
+    assert swapped.wrong == ("one own.example",)
+    assert swapped.missed == ("one skill.example",)
+    unsure = attribution({"own.example": "uncertain", "skill.example": "uncertain"}, own, skill)
+    assert (unsure.perfect, unsure.uncertain, unsure.found) == (True, 2, 0)
+
+
+def test_a_host_that_the_echo_contacts_by_itself_may_be_called_either_where_a_skill_did():
+    shared = contact(150, cause="open:B01")
+    for elsewhere in ("background", "provision"):
+        quiet = contact(350, cause=elsewhere, account="f-2")
+        for verdict in ("skill", "background"):
+            assert attribution({"a.example": verdict}, shared, quiet).perfect
+    assert attribution({"a.example": "background"}, shared).missed == ("one a.example",)
+
+
+def test_attribution_is_not_blamed_for_what_endpoints_or_the_clock_got_wrong():
+    at_the_end = contact(199.8, cause="open:B01")
+    assert attribution({"a.example": "background"}, at_the_end).perfect
+    assert attribution({"a.example": "skill"}, at_the_end).perfect
+    assert attribution({"other.example": "skill"}, at_the_end).perfect
+    assert attribution({}, contact(150, cause="open:B01")).perfect

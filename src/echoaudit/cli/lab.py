@@ -68,6 +68,7 @@ def _scores(
 ) -> tuple[list[Score], list[EffectScore]]:
     from echoaudit.lab import score as rules
     from echoaudit.lab import score_contacts
+    from echoaudit.lab.browsers import also_by_view, browsers, with_accounts
     from echoaudit.lab.truth import read_contacts, read_log, read_world
 
     sessions = {
@@ -81,7 +82,9 @@ def _scores(
         for step in recording.steps("visit")
         for record in [step.json("visit.json")]
     ]
-    bids = list(read_log(state, "bids"))
+    known = also_by_view(browsers(_cookies(recording)), read_log(state, "syncs"))
+    bids = list(with_accounts(read_log(state, "bids"), known))
+    syncs = with_accounts(read_log(state, "syncs"), known)
     rows = partial(_rows, found)
     endpoints = rows("endpoints")
     contacted = [row for row in endpoints if row["contacted"]]
@@ -94,8 +97,9 @@ def _scores(
         score_contacts.score_endpoints(contacted, read_contacts(state), sessions, opened),
         score_contacts.score_roles(contacted + blocked, read_world(state)["roles"]),
         score_contacts.score_blocked(blocked, read_contacts(state), sessions),
+        score_contacts.score_attribution(rows("attribution"), read_contacts(state), sessions),
         *([told] if decrypted else []),
-        rules.score_syncs(rows("syncs"), rules.within(read_log(state, "syncs"), windows)),
+        rules.score_syncs(rows("syncs"), rules.within(syncs, windows)),
         rules.score_bids(rows("bids"), bids, windows),
     ]
     phases = [(account, phase, first, last) for _, account, phase, first, last in visits]
@@ -105,6 +109,15 @@ def _scores(
         if c.outcome == "bids" and c.measure == "value"
     ]
     return scores, effects
+
+
+def _cookies(recording: Recording) -> Iterator[tuple[str, str]]:
+    """Account and value of each cookie that its browser held around a visit."""
+    for step in recording.steps("visit"):
+        if step.has("cookies.json"):
+            held = step.json("cookies.json")
+            for cookie in [*held["before"], *held["after"]]:
+                yield step.account, str(cookie["value"])
 
 
 def _rows(found: Findings, name: str) -> list[dict[str, Any]]:
@@ -122,9 +135,13 @@ def _effect(conclusion: Conclusion, planted: float) -> EffectScore:
 
 
 def _lines(scores: list[Score], effects: list[EffectScore]) -> Iterator[str]:
-    yield f"{'outcome':<10} {'found':>6} {'planted':>8} {'precision':>10} {'recall':>7}"
+    yield f"{'outcome':<11} {'found':>6} {'planted':>8} {'precision':>10} {'recall':>7}"
     for s in scores:
-        yield (f"{s.outcome:<10} {s.found:>6} {s.planted:>8} {s.precision:>10.3f} {s.recall:>7.3f}")
+        uncertain = f"  {s.uncertain} uncertain" if s.uncertain else ""
+        yield (
+            f"{s.outcome:<11} {s.found:>6} {s.planted:>8} {s.precision:>10.3f} {s.recall:>7.3f}"
+            f"{uncertain}"
+        )
     for s in scores:
         for name, rows in (("invented", s.wrong), ("missed", s.missed)):
             for row in rows[:SHOWN]:

@@ -23,6 +23,8 @@ class Score:
     """Found but not planted, readable."""
     missed: tuple[str, ...]
     """Planted but not found, readable."""
+    uncertain: int = 0
+    """Findings that say themselves that they cannot tell: neither right nor wrong."""
 
     @property
     def precision(self) -> float:

@@ -1,4 +1,6 @@
-"""How well findings recover whom the Echos contacted: endpoints, roles, blocked names, data types.
+"""How well findings recover whom the Echos contacted, and why.
+
+Endpoints, roles, blocked names, data types, and which contacts are a skill's.
 
 What of it could be known at all is stated in ``docs/lab.md``.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from echoaudit.lab.score import Row, Rows, Score, compare
 
@@ -17,6 +20,8 @@ QUIC = "3"
 """The HTTP version that goes over QUIC."""
 NULL_ADDRESSES = ("0.0.0.0", "::")
 UNKNOWN = "unknown"
+BY_ITSELF = ("background", "provision")
+"""Causes of contacts that no command set off."""
 ASKED_LATER = ("probe", "reverse-dns")
 """Witnesses that are asked about an address after the fact: what they say need not be known."""
 Windows = Mapping[str, tuple[str, float, float]]
@@ -153,6 +158,39 @@ def score_roles(found: Iterable[Row], roles: Mapping[str, Row]) -> Score:
         (host, roles[host]["role"]) for host, _ in said if roles[host]["listed"] or host in told
     }
     return compare("roles", pairs, planted)
+
+
+def score_attribution(found: Iterable[Row], contacts: Iterable[Row], windows: Windows) -> Score:
+    """Compare the (session, host) pairs that are called a skill's.
+
+    Args:
+        found: rows of the table attribution (``session``, ``host``, ``verdict``).
+        contacts: the Echos' own logs (``cause`` is ``background``, ``provision`` or a command).
+        windows: session -> (account, first and last second of its capture).
+
+    Wrong is ``skill`` where nothing but the Echo itself caused contacts in the session; missed is
+    ``background`` where a command did and no Echo ever contacts the host by itself. ``uncertain``
+    is neither, and is counted. A host that only the findings or only the log has in the session is
+    a matter of endpoints.
+    """
+    reached = [contact for contact in contacts if not _is_blocked(contact)]
+    own = {contact["host"] for contact in reached if contact["cause"] in BY_ITSELF}
+    touched, skills, surely = Rows(), Rows(), Rows()
+    for session, contact, inside in _placed(reached, windows):
+        pair = (session, contact["host"])
+        touched.add(pair)
+        if contact["cause"] not in BY_ITSELF:
+            skills.add(pair)
+            surely |= {pair} if inside else Rows()
+    said = {(str(row["session"]), str(row["host"])): str(row["verdict"]) for row in found}
+    said = {pair: verdict for pair, verdict in said.items() if pair in touched}
+    claimed: Rows = {pair for pair, verdict in said.items() if verdict == "skill"}
+    denied = {pair for pair, verdict in said.items() if verdict == "background"}
+    missed = {pair for pair in denied & surely if pair[1] not in own}
+    uncertain = sum(verdict == "uncertain" for verdict in said.values())
+    planted: Rows = (claimed & skills) | missed
+    score = compare("attribution", claimed, planted)
+    return replace(score, uncertain=uncertain)
 
 
 def score_data_types(found: Iterable[Row], contacts: Iterable[Row], windows: Windows) -> Score:

@@ -71,7 +71,7 @@ class _Server:
                 continue
             occasion = self._occasion(publisher, opportunity, uid)
             decision = decide(self.cloud.world, occasion, self._interests(occasion, uid))
-            self._log(auction, opportunity, occasion, decision)
+            self._log(auction, opportunity, occasion, decision, uid)
             late = late or decision.answer == "late"
             if decision.ad is not None:
                 offers.append(_offer(self.bidder.bidder, opportunity, row, decision))
@@ -114,10 +114,16 @@ class _Server:
         return [] if honoured and store.opted_out(account) else store.interests(account)
 
     def _log(
-        self, auction: Auction, opportunity: Opportunity, occasion: Occasion, decision: Decision
+        self,
+        auction: Auction,
+        opportunity: Opportunity,
+        occasion: Occasion,
+        decision: Decision,
+        uid: str | None,
     ) -> None:
         row = {
             "account": occasion.account,
+            "browser": uid,
             "site": occasion.site,
             "page": auction.page,
             "slot": occasion.slot,

@@ -128,6 +128,8 @@ def _learn(cloud: Cloud, visit: _Visit, hop: Hop) -> None:
         cloud.store.match(hop.source, value, visit.uid)
     row = {
         "account": cloud.party_account(party.party, visit.uid),
+        "browser": visit.uid,
+        "view": visit.view,
         "from_domain": registrable(cloud.world.parties[hop.source].host),
         "to_domain": registrable(party.host),
         "kind": hop.encoding,
