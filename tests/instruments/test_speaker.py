@@ -49,6 +49,22 @@ def test_unknown_voice_names_what_is_allowed(engine):
         voices.check(SpeakerSettings(engine=engine, voice="nobody"))
 
 
+@pytest.mark.parametrize("voice", [None, "slt", "/nonexistent/voice.onnx"])
+def test_piper_needs_the_file_of_a_voice(voice):
+    with pytest.raises(BadInput, match=r"for speaker\.voice; allowed: the file of a piper voice"):
+        voices.check(SpeakerSettings(engine="piper", voice=voice))
+
+
+def test_piper_is_installed_by_the_user(tmp_path, monkeypatch):
+    model = tmp_path / "en.onnx"
+    model.touch()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    settings = SpeakerSettings(engine="piper", voice=str(model))
+    assert voices.voice_of(settings) == "en.onnx"
+    with pytest.raises(Unavailable, match=r"'piper' is not installed; fix: pip install piper-tts"):
+        voices.check(settings)
+
+
 def test_missing_engine_says_how_to_install_it(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(

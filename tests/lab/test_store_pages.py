@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from cloud_kit import FASHION, key_hash, running_cloud
 
-from echoaudit.instruments.browser import Browser
+from echoaudit.instruments.browser import Browser, BrowserCrashed
+from echoaudit.instruments.browser.signin import _fill_in
 from echoaudit.lab.world import load_world
 from echoaudit.lab.world_settings import overlay
 from echoaudit.runner.enabling import StoreVisits
@@ -120,6 +123,27 @@ def test_what_stands_in_the_way_is_told(cloud, store, profile, tmp_path):
         pass
     assert [one.state for one in visits.done] == ["failed", "failed"]
     assert "is the account signed in?" in str(visits.failure)
+
+
+def test_a_person_who_signs_in_is_waited_for(cloud, tmp_path):
+    form = SignIn.model_validate(
+        overlay(load_world(cloud.world), cloud.state)["sign_in"], strict=False
+    )
+    secret = cloud.accounts["vanilla-1"]
+    with browser_of(cloud, tmp_path / "vanilla-1") as browser, ThreadPoolExecutor(1) as pool:
+        assert browser.await_sign_in(form, 0.2).state == "failed"
+        waiting = pool.submit(browser.await_sign_in, form, 30.0)
+        time.sleep(1.0)
+        # The person: the same page, another hand.
+        _fill_in(browser._session().driver, form, secret.username, secret.password)
+        assert waiting.result(40).state == "complete"
+        assert browser.await_sign_in(form, 0.2).reason == "was signed in already"
+        elsewhere = form.model_copy(update={"signed_in_cookie": "none"})
+        waiting = pool.submit(browser.await_sign_in, elsewhere, 30.0)
+        time.sleep(1.0)
+        browser._session().devtools.call("Browser.close")
+        with pytest.raises(BrowserCrashed):
+            waiting.result(40)
 
 
 def test_saved_pages_become_the_skills_that_they_show(cloud, tmp_path):

@@ -196,7 +196,7 @@ def test_persona_faults(text: str | bytes, place: str, words: str, write: Write)
         ("config: c\nspeaker:\n  gain: .nan\n", "3:9", "a number from 0 to 4"),
         ("config: c\nspeaker: {gian: 1}\n", "2:11", "(did you mean 'gain'?)"),
         ("config: c\nspeaker:\n", "2:9", "found nothing for speaker"),
-        ("config: c\nspeaker: {engine: flight}\n", "2:19", "flite, espeak-ng, gtts or files"),
+        ("config: c\nspeaker: {engine: flight}\n", "2:19", "espeak-ng, piper, gtts or files"),
         ("config: c\nbrowser: {headless: yes}\n", "2:21", "true or false"),
         ("config: c\nbrowser: {window: [1, 2, 3]}\n", "2:19", "a list of 2"),
         ("config: c\nsites: [{site: a, url: 'ftp://a/'}]\n", "2:24", "begins with http://"),

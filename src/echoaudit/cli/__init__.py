@@ -27,6 +27,7 @@ COMMANDS = {
     "status": "Show how far a recording is.",
     "verify": "Check that a recording's evidence is whole.",
     "voice": "List sound devices, speak a sentence, find out how loud to speak.",
+    "login": "Sign an account in by hand, once, in a visible browser.",
     "gateway": "Keep the speakers' network up between runs.",
     "doctor": "Check what this machine has and needs.",
     "lab": "The embedded lab: score a recording against its world.",

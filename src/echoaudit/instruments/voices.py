@@ -1,4 +1,4 @@
-"""Text to sound: offline voices (flite, espeak-ng), an online one (gTTS), recorded sentences."""
+"""Text to sound: offline voices (flite, espeak-ng, piper), gTTS (online), recorded sentences."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import unicodedata
@@ -28,11 +29,20 @@ ESPEAK_WORDS_PER_MINUTE = 160
 PROGRAM_TIMEOUT = 30.0
 """Seconds an offline engine may take: it needs a fraction of one."""
 
-INSTALL = {"flite": "sudo apt-get install flite", "espeak-ng": "sudo apt-get install espeak-ng"}
+INSTALL = {
+    "flite": "sudo apt-get install flite",
+    "espeak-ng": "sudo apt-get install espeak-ng",
+    "piper": "pip install piper-tts (under the GPL), and download a voice",
+}
 
 
 def voice_of(settings: SpeakerSettings) -> str:
-    """The voice that ``settings`` mean: their own or the engine's default."""
+    """The voice that ``settings`` mean: their own or the engine's default.
+
+    Of a voice that is a file, its name: where it lies says nothing about how it sounds.
+    """
+    if settings.engine == "piper":
+        return _piper_model(settings).name
     return settings.voice or DEFAULT_VOICES[settings.engine]
 
 
@@ -89,7 +99,7 @@ def _offline(text: str, settings: SpeakerSettings) -> Samples:
         # By file: a sentence that starts with a hyphen would be read as an option.
         written.write_text(text, encoding="utf-8")
         command = _command(settings, written, sound)
-        said = _run(command, settings.engine)
+        said = _run(command, settings.engine, text)
         if not sound.exists() or "not found" in said.lower():
             raise BadInput(_no_voice(settings))
         return _decode(sound.read_bytes(), settings.engine)
@@ -97,6 +107,10 @@ def _offline(text: str, settings: SpeakerSettings) -> Samples:
 
 def _command(settings: SpeakerSettings, written: Path, sound: Path) -> list[str]:
     voice = voice_of(settings)
+    if settings.engine == "piper":
+        scale = f"{1 / settings.speed:.4f}"
+        model = str(_piper_model(settings))
+        return [*_piper(), "--model", model, "--output_file", str(sound), "--length_scale", scale]
     if settings.engine == "flite":
         if voice not in _flite_voices():
             raise BadInput(_no_voice(settings))
@@ -106,22 +120,48 @@ def _command(settings: SpeakerSettings, written: Path, sound: Path) -> list[str]
     return ["espeak-ng", "-v", voice, "-s", speed, "-f", str(written), "-w", str(sound)]
 
 
+def _piper() -> list[str]:
+    """The program, or else the package beside this one."""
+    from importlib.util import find_spec
+
+    packaged = shutil.which("piper") is None and find_spec("piper") is not None
+    return [sys.executable, "-m", "piper"] if packaged else ["piper"]
+
+
+def _piper_model(settings: SpeakerSettings) -> Path:
+    model = Path(settings.voice or "")
+    if model.suffix != ".onnx" or not model.is_file():
+        found = repr(settings.voice) if settings.voice else "nothing"
+        raise BadInput(
+            f"found {found} for speaker.voice; allowed: the file of a piper voice; "
+            "example: voice: voices/en_US-lessac-medium.onnx"
+        )
+    return model
+
+
 def _flite_voices() -> list[str]:
     return _run(["flite", "-lv"], "flite").partition(":")[2].split()
 
 
 def _no_voice(settings: SpeakerSettings) -> str:
     wanted, engine = voice_of(settings), settings.engine
-    allowed = ", ".join(_flite_voices()) if engine == "flite" else "see `espeak-ng --voices`"
+    allowed = {"espeak-ng": "see `espeak-ng --voices`", "piper": "a file that piper can read"}.get(
+        engine
+    ) or ", ".join(_flite_voices())
     return f"speaker.voice {wanted!r} is not a voice of {engine}; allowed: {allowed}"
 
 
-def _run(command: list[str], engine: str) -> str:
+def _run(command: list[str], engine: str, text: str = "") -> str:
     if shutil.which(command[0]) is None:
         raise Unavailable(f"the voice {engine!r} is not installed", fix=INSTALL[engine])
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=PROGRAM_TIMEOUT, check=False
+            command,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=PROGRAM_TIMEOUT,
+            check=False,
         )
     except subprocess.TimeoutExpired as late:
         raise Unavailable(f"{engine} did not speak within {PROGRAM_TIMEOUT:.0f} s") from late

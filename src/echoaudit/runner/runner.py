@@ -149,10 +149,19 @@ class Runner:
         gateway.wait_for(account, LEASE_PATIENCE)
         speaker = Speaker(self._voice(track.account), account)
         microphone = Microphone(self.config.microphone, account)
-        for step in self._steps(track):
+        for step in self._apart(track):
             with self._recorded(step) as folder:
                 told = self._session(step, folder, gateway, speaker, microphone)
             self.progress.finished(step, told)
+
+    def _apart(self, track: Track) -> Iterator[Step]:
+        """Steps with a quiet gap between them, so that late contacts of one are not the next's."""
+        first = True
+        for step in self._steps(track):
+            if not first and self._stop.wait(self.config.conversation.gap):
+                return
+            first = False
+            yield step
 
     def _voice(self, account: Account) -> SpeakerSettings:
         """The configuration's, with what is the persona's own where the study varies voices."""
@@ -292,6 +301,8 @@ class Runner:
     def _sign_in(self, step: Step, browser: Browser) -> Visit:
         settings = self.config.sign_in
         assert settings is not None
+        if settings.secrets is None:
+            return _signed_in_by_hand(step.account, browser.await_sign_in(settings, 0.0))
         secrets = read_json(settings.secrets)
         secret = secrets.get(step.account.id) if isinstance(secrets, dict) else None
         if not isinstance(secret, dict) or not {"username", "password"} <= secret.keys():
@@ -303,6 +314,13 @@ class Runner:
         if visit.state != "complete":
             raise Unavailable(f"{step.account.id} could not sign in: {visit.reason}")
         return visit
+
+
+def _signed_in_by_hand(account: Account, visit: Visit) -> Visit:
+    if visit.state != "complete":
+        fix = f"echoaudit login {account.id} --config FILE"
+        raise Unavailable(f"{account.id} is not signed in: {visit.reason}", fix=fix)
+    return visit
 
 
 def _heard(turns: list[Turn]) -> str:

@@ -295,12 +295,13 @@ class Rounds(Strict):
 class SpeakerSettings(Strict):
     """How sentences become sound."""
 
-    engine: Literal["flite", "espeak-ng", "gtts", "files"] = "flite"
-    """Text to speech; gtts needs the internet. files: sentences that a person has spoken."""
+    engine: Literal["flite", "espeak-ng", "piper", "gtts", "files"] = "flite"
+    """Text to speech; gtts needs the internet, piper is installed by the user. files: sentences
+    that a person has spoken."""
     folder: Path | None = Field(default=None, examples=["../voices/robin"])
     """Of engine files: the sound files and ``index.csv`` (text, file)."""
     voice: Text | None = None
-    """One of the engine's voices; its own choice when absent."""
+    """One of the engine's voices (of piper, its file); its own choice when absent."""
     speed: float = Field(default=1.0, ge=0.5, le=2.0)
     """Factor on the engine's rate of speech."""
     gain: float = Field(default=1.0, ge=0.0, le=4.0)
@@ -339,6 +340,8 @@ class Conversation(Strict):
     """At most this many of a skill's questions are answered after one of its utterances."""
     pause: float = Field(default=2.0, ge=0)
     """Seconds between a reply and the next sentence."""
+    gap: float = Field(default=0.0, ge=0)
+    """Seconds between two sessions of an account in which nothing is said or recorded."""
     idle: float = Field(default=60.0, ge=0)
     """Seconds of background traffic recorded once per account; 0 for none."""
 
@@ -448,8 +451,9 @@ class SignIn(Strict):
 
     url: Text
     """The platform's sign-in page."""
-    secrets: Path
-    """JSON file ``{account: {"username": …, "password": …}}``, readable by its owner only."""
+    secrets: Path | None = None
+    """JSON file ``{account: {"username": …, "password": …}}``, readable by its owner only; absent:
+    a person signs each account in once, by ``echoaudit login``."""
     username_field: Text = "input[name=email]"
     """CSS selector of the field for the user name."""
     password_field: Text = "input[name=password]"

@@ -66,6 +66,12 @@ class Browser:
 
         return fill_in(self._session(), sign_in, username, password)
 
+    def await_sign_in(self, sign_in: SignIn, patience: float) -> Visit:
+        """Wait on the sign-in page until a person has signed the account in, or ``patience``."""
+        from echoaudit.instruments.browser.signin import await_sign_in
+
+        return await_sign_in(self._session(), sign_in, patience)
+
     def opt_out(self, page: OptOut) -> Visit:
         """Opt the signed-in account out of interest-based advertising, by the platform's page."""
         from echoaudit.instruments.browser.signin import opt_out

@@ -217,6 +217,8 @@ def environment(settings: BrowserSettings, profile: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GOOGLE_")}
     # An all-C locale would make the browser forget the language that the flag asks for.
     locale = settings.language.replace("-", "_")
+    # Where X programs look for leave to draw on the screen, which is not in the browser's own home.
+    kept.setdefault("XAUTHORITY", str(Path.home() / ".Xauthority"))
     return kept | {"HOME": str(home), "TZ": settings.timezone, "LANGUAGE": locale}
 
 

@@ -40,6 +40,25 @@ def sign_in(session: Session, form: SignIn, username: str, password: str) -> Vis
     return _on_page(session, form.url, "sign-in", act)
 
 
+def await_sign_in(session: Session, form: SignIn, patience: float) -> Visit:
+    """Show the sign-in page and wait until a person has signed in there.
+
+    A profile that is signed in already is left as it is. The state is ``failed`` when nobody has
+    signed in within ``patience`` seconds; ``BrowserCrashed`` when the window was closed before.
+    """
+
+    def act() -> tuple[State, str | None]:
+        if signed_in(session, form):
+            return "complete", "was signed in already"
+        if wait_until(lambda: signed_in(session, form), patience):
+            # The pages behind the form tell the platform's other domains who signed in.
+            time.sleep(session.settings.settle)
+            return "complete", None
+        return "failed", f"no cookie {form.signed_in_cookie} is there"
+
+    return _on_page(session, form.url, "sign-in", act)
+
+
 def opt_out(session: Session, page: OptOut) -> Visit:
     """Click on the platform's opt-out and wait until the page shows it.
 
