@@ -197,7 +197,7 @@ def test_sentences_that_another_skill_answered_are_said_aloud_and_left_out_by_ru
         assert warning.startswith("Another skill answered: 1 sentence in 1 session")
         text = render(info, tables, conclusions, provenance)
         assert "1 answered by another skill" in text
-        assert "11 by the skill meant and 1 by another skill answered" in Reader(text).text
+        assert "answered by the skill meant (11) and another skill (1)" in Reader(text).text
         contacts = text.partition('<section id="endpoints"')[2].partition("</section>")[0]
         volume = contacts.partition("Each session’s skill")[2]
         assert ("3</td>" in volume.partition("Outfit Check")[2].partition("</tr>")[0]) is kept

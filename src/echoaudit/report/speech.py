@@ -66,14 +66,14 @@ def _answerers(sentences: pd.DataFrame) -> str:
     talk = sentences[sentences["purpose"].isin(TALK)]
     counts = talk["by"].value_counts()
     labels = {
-        "skill": "by the skill meant",
-        "other skill": "by another skill",
-        "platform": "by the platform",
-        "nobody": "by nobody",
-        "unknown": "by nobody knows whom",
+        "skill": "the skill meant",
+        "other skill": "another skill",
+        "platform": "the platform",
+        "nobody": "nobody",
+        "unknown": "somebody unknown",
     }
-    parts = [f"{counts[by]:,} {label}" for by, label in labels.items() if counts.get(by, 0)]
-    return f"Of {len(talk):,} said to skills, {listed(parts, 5)} answered." if parts else ""
+    parts = [f"{label} ({counts[by]:,})" for by, label in labels.items() if counts.get(by, 0)]
+    return f"What was said to skills was answered by {listed(parts, 5)}." if parts else ""
 
 
 def _skills(sentences: pd.DataFrame) -> Table:
