@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from echoaudit.findings.attribution import attribution_table
+from echoaudit.findings.audio_ads import ADS, COUNTS, CREATIVES
 from echoaudit.findings.excluded import excluded_table
 from echoaudit.findings.imc2023 import imc2023_table
 from echoaudit.findings.shares import reach_table, shares_table
@@ -274,6 +275,7 @@ def simulate(claims, *, personas=None, lifts=None, answered=True, confounded=0, 
         "syncs": syncs(personas),
         "steps": steps(personas, treated),
     }
+    tables |= {schema.name: schema.empty() for schema in (ADS, COUNTS, CREATIVES)}
     tables["captures"] = captures(tables["steps"])
     tables["data_types"] = data_types(tables["steps"])
     tables["decrypted"] = decrypted(tables["steps"])

@@ -73,7 +73,7 @@ def _scores(
 
     sessions = {
         step.id: (step.account, record["started"], record["ended"])
-        for kind in ("session", "idle")
+        for kind in ("session", "idle", "stream")
         for step in recording.steps(kind)
         for record in [step.json("session.json")]
     }
@@ -101,6 +101,7 @@ def _scores(
         *([told] if decrypted else []),
         rules.score_syncs(rows("syncs"), rules.within(syncs, windows)),
         rules.score_bids(rows("bids"), bids, windows),
+        *([_audio_ads(recording, found, state)] if any(recording.steps("stream")) else []),
     ]
     phases = [(account, phase, first, last) for _, account, phase, first, last in visits]
     effects = [
@@ -118,6 +119,18 @@ def _cookies(recording: Recording) -> Iterator[tuple[str, str]]:
             held = step.json("cookies.json")
             for cookie in [*held["before"], *held["after"]]:
                 yield step.account, str(cookie["value"])
+
+
+def _audio_ads(recording: Recording, found: Findings, state: Path) -> Score:
+    from echoaudit.lab.score_streams import score_audio_ads
+    from echoaudit.lab.truth import read_log
+
+    windows = {
+        step.id: (step.account, str(step.data["service"]), record["started"], record["ended"])
+        for step in recording.steps("stream")
+        for record in [step.json("session.json")]
+    }
+    return score_audio_ads(_rows(found, "audio_ads"), read_log(state, "streams"), windows)
 
 
 def _rows(found: Findings, name: str) -> list[dict[str, Any]]:

@@ -14,16 +14,29 @@ from echoaudit.errors import ExitCode
 @options.recording
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when the findings differ.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The report's file.")
+@click.option(
+    "--labels",
+    "labels_path",
+    type=click.Path(path_type=Path),
+    help="CSV with a person's labels of audio segments: segment, is_ad, brand.",
+)
 @options.methods
 @options.as_json
 def command(
-    folder: Path, check: bool, output: Path | None, methods: tuple[str, ...], as_json: bool
+    folder: Path,
+    check: bool,
+    output: Path | None,
+    labels_path: Path | None,
+    methods: tuple[str, ...],
+    as_json: bool,
 ) -> int:
     """Compute the findings and the report of RECORDING again.
 
-    The same recording gives the same bytes on every machine.
+    The same recording gives the same bytes on every machine. Labels are kept with the findings;
+    --check uses those.
     """
     from echoaudit import findings
+    from echoaudit.findings.labels import NONE, read_labels
     from echoaudit.lists import Store
     from echoaudit.recording import Recording
 
@@ -39,6 +52,7 @@ def command(
         return ExitCode.DIFFERENT if differences else ExitCode.OK
     report = output or Path("reports") / f"{folder.resolve().name}.html"
     options.require_writable(report)
-    found = findings.replay(recording, report, Store.default().installed(), methods)
+    labels = read_labels(labels_path) if labels_path else NONE
+    found = findings.replay(recording, report, Store.default().installed(), methods, labels)
     options.show_verdicts(as_json, found, folder, report)
     return ExitCode.OK

@@ -26,7 +26,8 @@ def command(folder: Path, output: Path | None, methods: tuple[str, ...]) -> int:
     report = output or Path("reports") / f"{folder.resolve().name}.html"
     recording = Recording.open(folder)
     options.require_writable(report)
-    found = findings.compute(recording, Store.default().installed())
+    labels = findings.kept_labels(recording)
+    found = findings.compute(recording, Store.default().installed(), labels)
     findings.write_report(recording, found, report, methods)
     click.echo(report)
     return ExitCode.OK

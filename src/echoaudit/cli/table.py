@@ -82,12 +82,14 @@ def _names() -> Sheet:
 
 
 def _whole(recording: Recording, name: str) -> Sheet:
+    from echoaudit.findings import kept_labels
     from echoaudit.findings.tables import schemas, tables
 
     known = schemas()
     if name not in known:
         raise BadInput(f"there is no table {name!r}; tables: {', '.join(sorted(known))}")
-    return _sheet(known[name].description, tables(recording, [name])[name])
+    found = tables(recording, [name], kept_labels(recording))
+    return _sheet(known[name].description, found[name])
 
 
 def _sheet(title: str, table: pd.DataFrame) -> Sheet:

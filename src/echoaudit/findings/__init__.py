@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from echoaudit import __version__
 from echoaudit.errors import BadInput
 from echoaudit.findings.compare import Difference, differences
+from echoaudit.findings.labels import NONE, Labels, parse_labels
 from echoaudit.findings.store import arrow, digest, read_folder, write_folder, write_text
 
 if TYPE_CHECKING:
@@ -23,9 +24,20 @@ if TYPE_CHECKING:
     from echoaudit.lists import Installed
     from echoaudit.recording import Recording
 
-__all__ = ["Difference", "Findings", "check", "compute", "replay", "write", "write_report"]
+__all__ = [
+    "Difference",
+    "Findings",
+    "check",
+    "compute",
+    "kept_labels",
+    "replay",
+    "write",
+    "write_report",
+]
 
 FOLDER = "findings"
+LABELS = "labels.csv"
+"""A person's labels, beside the findings that rest on them."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +54,19 @@ class Findings:
     """The recording's hashes and the tables': what the findings rest on, and what they are."""
     warnings: tuple[str, ...]
     """What a reader must know before believing anything, worst first."""
+    labels: Labels = NONE
+    """The person's labels that they rest on."""
 
 
-def compute(recording: Recording, lists: Sequence[Installed] = ()) -> Findings:
+def compute(
+    recording: Recording, lists: Sequence[Installed] = (), labels: Labels = NONE
+) -> Findings:
     """Derive all tables and judge all claims of the recording's study.
 
     Args:
         recording: the evidence.
         lists: what the user's own lists say is added as the table ``listed``.
+        labels: a person's corrections of which segments of streams are ads.
 
     Raises:
         BadInput: the recording's study or evidence is not in the documented form.
@@ -61,22 +78,26 @@ def compute(recording: Recording, lists: Sequence[Installed] = ()) -> Findings:
     from echoaudit.inference import conclude_all
     from echoaudit.report import warnings
 
-    tables = known.tables(recording, known.schemas())
+    tables = known.tables(recording, known.schemas(), labels)
     if lists:
         from echoaudit.findings.listed import listed_table
         from echoaudit.lists import Store
 
         tables["listed"] = listed_table(tables, lists, Store.default())
     conclusions = tuple(conclude_all(claims_of(recording.study), tables))
-    return Findings(
-        tables, conclusions, _provenance(recording, tables, lists), warnings(tables, conclusions)
-    )
+    provenance = _provenance(recording, tables, lists, labels)
+    return Findings(tables, conclusions, provenance, warnings(tables, conclusions), labels)
 
 
 def _provenance(
-    recording: Recording, tables: Mapping[str, pd.DataFrame], lists: Sequence[Installed]
+    recording: Recording,
+    tables: Mapping[str, pd.DataFrame],
+    lists: Sequence[Installed],
+    labels: Labels,
 ) -> dict[str, Any]:
-    used = {"lists": [one.model_dump() for one in lists]} if lists else {}
+    used: dict[str, Any] = {"lists": [one.model_dump() for one in lists]} if lists else {}
+    if labels.rows:
+        used["labels"] = {"sha256": labels.sha256, "segments": len(labels.rows)}
     return {
         **used,
         "analysis": {"name": "echoaudit", "version": __version__},
@@ -102,7 +123,8 @@ def write(recording_folder: Path, findings: Findings) -> Path:
         "conclusions.json": [conclusion.to_json() for conclusion in findings.conclusions],
         "findings.json": {**findings.provenance, "warnings": list(findings.warnings)},
     }
-    return write_folder(recording_folder / FOLDER, findings.tables, documents)
+    files = {LABELS: findings.labels.data} if findings.labels.rows else {}
+    return write_folder(recording_folder / FOLDER, findings.tables, documents, files)
 
 
 def check(recording: Recording) -> list[Difference]:
@@ -118,8 +140,22 @@ def check(recording: Recording) -> list[Difference]:
 
     with tempfile.TemporaryDirectory(prefix="echoaudit-") as scratch:
         recorded = read_folder(recording.folder / FOLDER)
-        again = write(Path(scratch), compute(recording, _lists(recorded)))
+        labels = _labels(recorded)
+        again = write(Path(scratch), compute(recording, _lists(recorded), labels))
         return differences(recorded, read_folder(again))
+
+
+def kept_labels(recording: Recording) -> Labels:
+    """The labels that the recording's present findings rest on.
+
+    Raises:
+        BadInput: they are no labels.
+    """
+    return _labels(read_folder(recording.folder / FOLDER))
+
+
+def _labels(recorded: Mapping[str, bytes]) -> Labels:
+    return parse_labels(recorded[LABELS], Path(LABELS)) if LABELS in recorded else NONE
 
 
 def _lists(recorded: Mapping[str, bytes]) -> tuple[Installed, ...]:
@@ -162,9 +198,10 @@ def replay(
     report: Path,
     lists: Sequence[Installed] = (),
     methods: Sequence[str] = (),
+    labels: Labels = NONE,
 ) -> Findings:
     """Compute findings and report from the evidence and write both; see :func:`compute`."""
-    findings = compute(recording, lists)
+    findings = compute(recording, lists, labels)
     write(recording.folder, findings)
     write_report(recording, findings, report, methods)
     return findings

@@ -50,9 +50,12 @@ def _rows(table: pa.Table) -> Iterator[list[Any]]:
 
 
 def write_folder(
-    folder: Path, tables: Mapping[str, pd.DataFrame], documents: Mapping[str, Any]
+    folder: Path,
+    tables: Mapping[str, pd.DataFrame],
+    documents: Mapping[str, Any],
+    files: Mapping[str, bytes],
 ) -> Path:
-    """Replace a folder by one with these tables and JSON documents.
+    """Replace a folder by one with these tables, JSON documents and other files.
 
     The new folder is complete before the old one goes; it is made beside the recording, as
     nothing but findings may appear inside one.
@@ -65,6 +68,8 @@ def write_folder(
                 _write_table(new / f"{name}.parquet", table)
             for name, value in documents.items():
                 _write_bytes(new / name, canonical(value) + b"\n")
+            for name, data in files.items():
+                _write_bytes(new / name, data)
             _swap(new, folder)
         finally:
             shutil.rmtree(new, ignore_errors=True)

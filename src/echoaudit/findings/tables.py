@@ -7,10 +7,19 @@ from typing import TYPE_CHECKING
 
 from echoaudit import outcomes
 from echoaudit.findings.attribution import ATTRIBUTION, attribution_table
+from echoaudit.findings.audio_ads import (
+    ADS,
+    COUNTS,
+    CREATIVES,
+    ads_table,
+    counts_table,
+    creatives_table,
+)
 from echoaudit.findings.claims import claims_of
 from echoaudit.findings.excluded import TABLE as EXCLUDED
 from echoaudit.findings.excluded import excluded_table
 from echoaudit.findings.imc2023 import POOLED, imc2023_table
+from echoaudit.findings.labels import NONE, Labels
 from echoaudit.findings.parties import PARTIES, parties_table
 from echoaudit.findings.shares import REACH, SHARES, reach_table, shares_table
 from echoaudit.findings.steps import DELIVERY, STEPS, delivery_table, steps_table
@@ -26,6 +35,7 @@ _DERIVED: Mapping[str, tuple[Schema, Callable[..., pd.DataFrame], tuple[str, ...
     "delivery": (DELIVERY, delivery_table, ("steps", "utterances")),
     "attribution": (ATTRIBUTION, attribution_table, ("endpoints", "captures", "steps", "excluded")),
     "shares": (SHARES, shares_table, ("attribution",)),
+    "ad_counts": (COUNTS, counts_table, ("audio_ads", "creatives", "audio_segments")),
     "reach": (REACH, reach_table, ("attribution", "captures", "steps", "excluded")),
 }
 """Tables derived from other tables: schema, function, names of its arguments."""
@@ -35,11 +45,17 @@ def schemas() -> dict[str, Schema]:
     """What each table is; the order is that of :func:`tables`."""
     found = {name: outcomes.load(name).TABLE for name in outcomes.OUTCOMES}
     derived = {name: schema for name, (schema, _, _) in _DERIVED.items()}
-    return {**found, "steps": STEPS, **derived, "excluded": EXCLUDED, "imc2023": POOLED}
+    ads = {"audio_ads": ADS, "creatives": CREATIVES}
+    return {**found, "steps": STEPS, **ads, **derived, "excluded": EXCLUDED, "imc2023": POOLED}
 
 
-def tables(recording: Recording, wanted: Iterable[str]) -> dict[str, pd.DataFrame]:
-    """The tables called ``wanted`` and those that they rest on; ``KeyError`` for other names."""
+def tables(
+    recording: Recording, wanted: Iterable[str], labels: Labels = NONE
+) -> dict[str, pd.DataFrame]:
+    """The tables called ``wanted`` and those that they rest on; ``KeyError`` for other names.
+
+    ``labels`` correct which segments of streams are ads.
+    """
     found: dict[str, pd.DataFrame] = {}
 
     def need(name: str) -> pd.DataFrame:
@@ -47,13 +63,19 @@ def tables(recording: Recording, wanted: Iterable[str]) -> dict[str, pd.DataFram
             found[name] = make(name)
         return found[name]
 
+    of_the_recording: dict[str, Callable[[], pd.DataFrame]] = {
+        "steps": lambda: steps_table(recording),
+        "excluded": lambda: excluded_table(recording.study, need("utterances")),
+        "imc2023": lambda: imc2023_table(claims_of(recording.study), need("bids")),
+        "audio_ads": lambda: ads_table(need("audio_segments"), labels.rows),
+        "creatives": lambda: creatives_table(
+            need("audio_ads"), need("audio_segments"), recording.study
+        ),
+    }
+
     def make(name: str) -> pd.DataFrame:
-        if name == "steps":
-            return steps_table(recording)
-        if name == "excluded":
-            return excluded_table(recording.study, need("utterances"))
-        if name == "imc2023":
-            return imc2023_table(claims_of(recording.study), need("bids"))
+        if name in of_the_recording:
+            return of_the_recording[name]()
         if name in _DERIVED:
             _, function, arguments = _DERIVED[name]
             return function(*map(need, arguments))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from echoaudit.instruments import audio, audio_socket, transcribe
+from echoaudit.instruments import audio, audio_socket, audio_stream, transcribe
 from echoaudit.instruments.audio import RATE, Samples
 from echoaudit.instruments.audio_ends import Ending, SpeechDetector, rms
 from echoaudit.instruments.audio_files import keep, soundfile_module
@@ -98,6 +98,18 @@ class Ear:
     def rest(self, seconds: float) -> None:
         """Wait while so many seconds of sound pass."""
         self._tape.rest(seconds)
+
+    def loudness(self, seconds: float) -> float:
+        """RMS in LSB of the sound of the next seconds."""
+        return audio_stream.loudness(self._tape, self._tape.position(time.time()), seconds)
+
+    def stream(
+        self, into: Path, since: float, limits: audio_stream.Limits, room: float
+    ) -> Iterator[audio_stream.StreamFile]:
+        """Record from the moment ``since`` on; see ``audio_stream.record_stream``."""
+        return audio_stream.record_stream(
+            self._tape, into, self._tape.position(since), limits, room
+        )
 
     def _take(self, since: float) -> _Take:
         settings = self._settings

@@ -21,7 +21,8 @@ import click
 from echoaudit.lab.acoustics import acoustics
 from echoaudit.lab.echo_cloud import Cloud, Directive, Habit, Provision, wav
 from echoaudit.lab.echo_contacts import Contact, ContactLog, Network
-from echoaudit.lab.echo_ear import Invitation, Recording, WakeWord, commands
+from echoaudit.lab.echo_ear import Invitation, Recording, Samples, WakeWord, commands
+from echoaudit.lab.echo_player import Player
 from echoaudit.lab.echo_rooms import Room, ServerRoom, SocketRoom
 from echoaudit.lab.echo_sends import Utterance
 from echoaudit.lab.hearing import Command, Hearing, Understood
@@ -61,6 +62,7 @@ class Echo:
         self._ready = threading.Event()
         self._invitation = Invitation()
         self._asked: str | None = None
+        self._player: Player | None = None
 
     def run(self) -> None:
         """Listen for ever."""
@@ -77,11 +79,11 @@ class Echo:
 
     def _wake(self) -> None:
         self._say("awake")
-        self._room.hush()
+        self._hush()
 
     def _turn(self, recording: Recording) -> None:
         if not recording.called:
-            self._room.hush()
+            self._hush()
         understood = self._understand(recording)
         command = understood.command.id if understood.command else None
         self._say(f"heard {understood.transcript!r}, understood {command}")
@@ -97,6 +99,30 @@ class Echo:
         self._asked = directive.listen
         if directive.listen:
             self._invitation.extend(left + LISTENS)
+        self._go_on(directive, left)
+
+    def _hush(self) -> None:
+        unplayed = self._room.hush()
+        if self._player:
+            self._player.interrupt(unplayed)
+
+    def _go_on(self, directive: Directive, left: float) -> None:
+        """Begin, end or take up again what is played."""
+        if self._player and (directive.stop or directive.stream):
+            self._guarded(self._player.end)
+            self._player = None
+        if directive.stream:
+            self._player = Player(directive.stream, left, self._cloud.stream)
+            self._say(f"plays {directive.stream}")
+        if self._player:
+            self._room.play(partial(self._next_sound, self._player))
+
+    def _next_sound(self, player: Player) -> Samples | None:
+        try:
+            return player.next()
+        except Exception as error:  # noqa: BLE001 -- boundary: a stream may break, the device not
+            self._say(f"the stream failed: {type(error).__name__}: {error}")
+            return None
 
     def _understand(self, recording: Recording) -> Understood:
         """The command in a recording; what follows a question is its answer unless it is one."""

@@ -6,13 +6,15 @@ import io
 import json
 import wave
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from echoaudit.lab.echo_contacts import Contact, Network
 from echoaudit.lab.echo_ear import Recording
+from echoaudit.lab.echo_player import Played
 from echoaudit.lab.echo_sends import VOICE, Load
 from echoaudit.lab.hearing import RATE, Command, Understood
+from echoaudit.lab.programme import Item
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ class Directive:
     contacts: tuple[Contact, ...]
     listen: str | None = None
     """The command that whatever is said next means: a skill has asked something."""
+    stream: str | None = None
+    """A streaming service to play from now on."""
+    stop: bool = False
+    """Whether to stop playing."""
 
 
 class Cloud:
@@ -72,6 +78,14 @@ class Cloud:
         load = Load(tuple(_told(understood.transcript, command)), {"files": parts})
         return _directive(self._post("events", command or "unrecognised", load))
 
+    def stream(self, service: str, number: int, played: Played | None) -> Item | None:
+        """Report what was played and ask for the next item; with a negative number, for none."""
+        told = played and {**asdict(played), "item": played.item.item, "kind": played.item.kind}
+        sent = {"token": self._token, "service": service, "number": number, "played": told}
+        answer = self._post("stream", f"stream:{service}", Load(("customer id",), {"json": sent}))
+        item = answer.get("item")
+        return Item(**item) if isinstance(item, dict) else None
+
     def _post(self, path: str, cause: str, load: Load) -> dict[str, Any]:
         contact = Contact(f"{self._url}/{path}", "POST", tls="any", http="2")
         answer = self._network.request(contact, cause, load)
@@ -96,6 +110,8 @@ def _directive(body: Mapping[str, Any]) -> Directive:
         None if speak is None else str(speak),
         tuple(Contact.of(row) for row in body.get("contacts", ())),
         str(body["listen"]) if body.get("listen") else None,
+        str(body["stream"]) if body.get("stream") else None,
+        bool(body.get("stop")),
     )
 
 

@@ -16,12 +16,12 @@ VOICE = "rms"
 woman's."""
 
 
-def voice(text: str) -> Samples:
-    """``text`` as the Echo says it."""
+def voice(text: str, name: str = VOICE) -> Samples:
+    """``text`` as the Echo says it, or as another of flite's voices does."""
     with tempfile.TemporaryDirectory(prefix="echo-") as folder:
         written, sound = Path(folder) / "text", Path(folder) / "sound.wav"
         written.write_text(text, encoding="utf-8")
-        command = ["flite", "-voice", VOICE, "-f", str(written), "-o", str(sound)]
+        command = ["flite", "-voice", name, "-f", str(written), "-o", str(sound)]
         subprocess.run(command, check=True, capture_output=True, timeout=30)
         with wave.open(str(sound), "rb") as file:
             return np.frombuffer(file.readframes(file.getnframes()), "<i2")

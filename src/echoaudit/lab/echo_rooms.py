@@ -24,6 +24,10 @@ LATENCY_MS = 60
 RESTART_PAUSE = 0.5
 
 
+Source = Callable[[], Samples | None]
+"""The next sound to play; None: no more."""
+
+
 class Room(Protocol):
     """An Echo's ear and mouth."""
 
@@ -36,8 +40,11 @@ class Room(Protocol):
     def speak(self, text: str) -> float:
         """Say ``text``, or begin to; the seconds that are still to be heard."""
 
-    def hush(self) -> None:
-        """Stop speaking."""
+    def play(self, source: Source) -> None:
+        """Begin to play what ``source`` gives, sound after sound, until it is hushed."""
+
+    def hush(self) -> float:
+        """Stop speaking and playing; returns the seconds of the present sound left unplayed."""
 
 
 class ServerRoom:
@@ -53,6 +60,8 @@ class ServerRoom:
         self._lock = threading.Lock()
         self._player: subprocess.Popen[bytes] | None = None
         self._hushed = threading.Event()
+        self._until = 0.0
+        self._stream = 0
 
     def frames(self) -> Iterator[Samples]:
         """A recorder that ends is started again."""
@@ -73,23 +82,41 @@ class ServerRoom:
         """Return when it is said or hushed."""
         self._hushed.clear()
         with tempfile.TemporaryDirectory(prefix="echo-") as folder:
-            sound = Path(folder) / "sound.wav"
-            _write(self._way_out.whole(voice(text)), sound)
-            if self._begin(sound):
-                self._finish()
+            self._sound(voice(text), Path(folder))
         return 0.0
 
-    def hush(self) -> None:
+    def play(self, source: Source) -> None:
+        """In a thread of its own."""
+        self._hushed.clear()
+        self._stream += 1
+        threading.Thread(target=self._play, args=(source, self._stream), daemon=True).start()
+
+    def _play(self, source: Source, stream: int) -> None:
+        with tempfile.TemporaryDirectory(prefix="echo-") as folder:
+            while stream == self._stream and (sound := source()) is not None:
+                self._sound(sound, Path(folder))
+
+    def _sound(self, sound: Samples, folder: Path) -> None:
+        path, whole = folder / "sound.wav", self._way_out.whole(sound)
+        _write(whole, path)
+        if self._begin(path, len(whole) / RATE):
+            self._finish()
+
+    def hush(self) -> float:
         """End the player."""
         with self._lock:
             self._hushed.set()
-            if self._player:
-                self._player.terminate()
+            self._stream += 1
+            if not self._player:
+                return 0.0
+            self._player.terminate()
+            return max(0.0, self._until - time.monotonic())
 
-    def _begin(self, sound: Path) -> bool:
+    def _begin(self, sound: Path, seconds: float) -> bool:
         with self._lock:
             if self._hushed.is_set():
                 return False
+            self._until = time.monotonic() + seconds
             self._player = subprocess.Popen(
                 ["paplay", f"--device={self._sink}", str(sound)], stderr=subprocess.DEVNULL
             )
@@ -129,6 +156,7 @@ class SocketRoom:
         self._way_in = acoustics.Path(room, f"{path.name} ear")
         self._way_out = acoustics.Path(room, f"{path.name} mouth")
         self._saying = np.zeros(0, np.int16)
+        self._source: Source | None = None
 
     def frames(self) -> Iterator[Samples]:
         """One caller after the other; between two, sound stands still."""
@@ -150,6 +178,10 @@ class SocketRoom:
             return  # the caller was killed
 
     def _spoken(self) -> Samples:
+        if len(self._saying) < FRAME and self._source:
+            sound = self._source()
+            self._source = self._source if sound is not None else None
+            self._saying = np.concatenate([self._saying, *([] if sound is None else [sound])])
         frame, self._saying = self._saying[:FRAME], self._saying[FRAME:]
         silence = np.zeros(FRAME - len(frame), np.int16)
         return self._way_out.carry(np.concatenate([frame, silence]))
@@ -159,6 +191,12 @@ class SocketRoom:
         self._saying = voice(text)
         return len(self._saying) / RATE
 
-    def hush(self) -> None:
+    def play(self, source: Source) -> None:
+        """Begin when nothing is left to say."""
+        self._source = source
+
+    def hush(self) -> float:
         """Forget the rest."""
+        left, self._source = len(self._saying) / RATE, None
         self._saying = self._saying[:0]
+        return left

@@ -10,9 +10,9 @@ from typing import Any, Literal, TextIO
 
 from echoaudit.errors import BadInput
 
-Log = Literal["bids", "syncs", "requests", "events", "store"]
+Log = Literal["bids", "syncs", "requests", "events", "store", "streams"]
 WORLD = "world.json"
-LOGS: tuple[Log, ...] = ("bids", "syncs", "requests", "events", "store")
+LOGS: tuple[Log, ...] = ("bids", "syncs", "requests", "events", "store", "streams")
 
 
 class Truth:

@@ -37,6 +37,7 @@ def problems(world: WorldFile) -> Iterator[Problem]:
     rows = {row.host: row for _, row in _rows(world)}
     for place, row in _rows(world):
         yield from _served(row, rows, place)
+    yield from _streams(world)
     for place, contact in _contacts(world):
         yield from _contact(contact, place)
         yield from _wire(contact, rows, place)
@@ -226,6 +227,31 @@ def _contact(contact: Contact, place: Place) -> Iterator[Problem]:
             yield Problem((*place, "sends", index), found, what, "place: body")
     fields = [((*place, "sends", i, "field"), row.field) for i, row in enumerate(contact.sends)]
     yield from _twice("field", fields)
+
+
+def _streams(world: WorldFile) -> Iterator[Problem]:
+    """Whether every service has something to play, and clips and ads belong to services."""
+    services = [stream.service for stream in world.streams]
+    yield from _twice("service", _listed(services, "streams", "service"))
+    names = [
+        *_listed([clip.clip for clip in world.clips], "clips", "clip"),
+        *_listed([ad.ad for ad in world.audio_ads], "audio_ads", "ad"),
+    ]
+    yield from _twice("clip or ad", names)
+    rows = [
+        *(("clips", index, clip.services) for index, clip in enumerate(world.clips)),
+        *(("audio_ads", index, ad.services) for index, ad in enumerate(world.audio_ads)),
+    ]
+    places: list[Named] = [
+        ((key, index, "services", s), name)
+        for key, index, names_ in rows
+        for s, name in enumerate(names_)
+    ]
+    yield from _unknown("service", places, services)
+    for index, stream in enumerate(world.streams):
+        if not any(stream.service in (clip.services or services) for clip in world.clips):
+            found = f"nothing to play on {shown(stream.service)}"
+            yield Problem(("streams", index), found, "a clip for it under clips", "- clip: song")
 
 
 def _bidder(world: WorldFile, bidder: Bidder, place: Place) -> Iterator[Problem]:

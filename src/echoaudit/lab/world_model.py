@@ -240,6 +240,57 @@ class Ad(Strict):
     """Who shows it; empty: everybody."""
 
 
+class Clip(Strict):
+    """Content of streaming services: music, or somebody who talks. No ad, whatever is said."""
+
+    clip: Name
+    text: Text | None = None
+    """What is said; absent: music."""
+    voice: Literal["rms", "slt", "awb", "kal16"] = "awb"
+    seconds: float = Field(default=30.0, ge=1, le=600)
+    """Length of music."""
+    seed: int = Field(default=1, ge=0)
+    """Which music."""
+    weight: float = Field(default=1.0, gt=0, le=100)
+    """How often, compared with other clips; a station's jingle is a short clip of great weight."""
+    services: tuple[Name, ...] = ()
+    """Where it is played; empty: everywhere."""
+
+
+class AudioAd(Strict):
+    """A creative that streaming services play."""
+
+    ad: Name
+    text: Text
+    brand: Text | None = None
+    interest: Text | None = None
+    """Played only to accounts whose profile has this interest; absent: to all."""
+    personas: tuple[Name, ...] = ()
+    """Played only to accounts of these personas, whatever they are interested in; empty: to all."""
+    services: tuple[Name, ...] = ()
+    """Where it is played; empty: everywhere."""
+    weight: float = Field(default=1.0, gt=0, le=100)
+    """How often, compared with other ads."""
+    voice: Literal["rms", "slt", "awb", "kal16"] = "rms"
+    bed: int | None = Field(default=None, ge=0)
+    """Which music plays softly under the voice."""
+
+
+class StreamingService(Strict):
+    """A service that an Echo plays until it is stopped."""
+
+    service: Name
+    say: Text
+    """The sentence that starts it."""
+    reply: Text = "Here are top hits."
+    clips: int = Field(default=2, ge=1, le=50)
+    """Clips between two breaks."""
+    ads: int = Field(default=2, ge=0, le=10)
+    """Ads in a break."""
+    gap_s: float = Field(default=0.8, ge=0, le=5)
+    """Silence after each clip and ad."""
+
+
 class Noise(Strict):
     """Standard deviations of the natural logarithm of prices."""
 
@@ -272,6 +323,9 @@ class WorldFile(Strict):
     bidders: tuple[Bidder, ...] = ()
     publishers: tuple[Publisher, ...] = ()
     ads: tuple[Ad, ...] = Field(min_length=1)
+    streams: tuple[StreamingService, ...] = ()
+    clips: tuple[Clip, ...] = ()
+    audio_ads: tuple[AudioAd, ...] = ()
 
 
 Platform.model_rebuild()

@@ -26,7 +26,7 @@ TABLE = Schema(
         Column("session", "string", "Step id of the session."),
         Column("account", "string", "Account whose device it was."),
         Column("persona", "string", "Persona of the account."),
-        Column("kind", "string", "`session` or `idle`."),
+        Column("kind", "string", "`session`, `stream` or `idle`."),
         Column(
             "status",
             "string",

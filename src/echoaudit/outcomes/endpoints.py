@@ -27,7 +27,11 @@ _WHO = (
     Column("session", "string", "Step id of the session."),
     Column("account", "string", "Account whose device it was."),
     Column("persona", "string", "Persona of the account."),
-    Column("kind", "string", "`session` (around a skill) or `idle` (nothing was said)."),
+    Column(
+        "kind",
+        "string",
+        "`session` (around a skill), `stream` (of a service) or `idle` (nothing said).",
+    ),
     Column("skill", "string", "Id of the skill; empty when idle."),
     Column("host", "string", "Host name; empty when no witness names the address."),
 )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 CAPTURE, NAMES, SESSION = "traffic.pcapng", "names.jsonl", "session.json"
 OTHER_CAPTURE = "traffic.capture"
 """An imported capture in another format, or compressed."""
-KINDS = ("session", "idle")
+KINDS = ("session", "idle", "stream")
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 _LOCAL_PORTS = frozenset({67, 68, 137, 138, 546, 547, 1900, 5353, 5355})
 """DHCP, NetBIOS, SSDP, mDNS and LLMNR: talk among neighbours."""

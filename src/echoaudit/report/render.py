@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from echoaudit.inference import Conclusion
 from echoaudit.report import (
+    audio_ads,
     bids,
     coverage,
     data_types,
@@ -109,12 +110,19 @@ def _sections(
         diagnostics(conclusions),
         *([imc2023.section(tables["imc2023"], conclusions)] if "imc2023" in methods else []),
         speech.section(tables["utterances"], tables["enabling"], skills),
+        *_audio_ads(tables),
         endpoints.section(_kept(tables, "endpoints"), accounts, skills),
         shares.section(tables["attribution"], tables["shares"], tables["reach"], accounts, skills),
         data_types.section(_kept(tables, "data_types"), tables["decrypted"], skills),
         syncs.section(tables["syncs"], tables["parties"]),
         density.section(tables["endpoints"], tables["captures"]),
     ]
+
+
+def _audio_ads(tables: Mapping[str, pd.DataFrame]) -> Iterator[Section]:
+    """Only where streams were listened to."""
+    if len(tables["ad_counts"]):
+        yield audio_ads.section(tables["ad_counts"], tables["creatives"], tables["audio_ads"])
 
 
 def _kept(tables: Mapping[str, pd.DataFrame], name: str) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from echoaudit.instruments.speaker import Speaker
 from echoaudit.recording import read_json, write_json
 from echoaudit.runner.conversation import Turn, converse, sentences
 from echoaudit.runner.enabling import StoreVisits
+from echoaudit.runner.streaming import listen, write_down
 
 if TYPE_CHECKING:
     from echoaudit.instruments.browser.visit import Visit
@@ -151,7 +152,8 @@ class Runner:
         microphone = Microphone(self.config.microphone, account)
         for step in self._apart(track):
             with self._recorded(step) as folder:
-                told = self._session(step, folder, gateway, speaker, microphone)
+                record = self._stream if step.kind == "stream" else self._session
+                told = record(step, folder, gateway, speaker, microphone)
             self.progress.finished(step, told)
 
     def _apart(self, track: Track) -> Iterator[Step]:
@@ -198,17 +200,7 @@ class Runner:
                 write_json(folder / "transcript.json", [turn.to_json() for turn in turns])
         if step.skill is None and self._stop.is_set():
             raise Stopped("stopped; the same command resumes")
-        write_json(
-            folder / "session.json",
-            {
-                "account": step.account.id,
-                "persona": step.account.persona,
-                "skill": step.skill.id if step.skill else None,
-                "started": started,
-                "ended": ended,
-                "device": dict(gateway.device(step.account.id)),
-            },
-        )
+        self._write_session(step, folder, gateway, started, ended)
         if step.skill is None:
             return "background recorded"
         failure = store.failure if store else None
@@ -229,6 +221,44 @@ class Runner:
             Browser(self.config.browser, self.rooms.profiles / account.id) as browser,
         ):
             yield browser
+
+    def _stream(
+        self,
+        step: Step,
+        folder: Path,
+        gateway: AnyGateway,
+        speaker: Speaker,
+        microphone: Microphone,
+    ) -> str:
+        assert step.stream is not None
+        with gateway.capture(step.account.id, folder):
+            started = time.time()
+            done = listen(
+                step, speaker, microphone, self.config, folder, lambda: not self._stop.is_set()
+            )
+            ended = time.time()
+        if self._stop.is_set():
+            raise Stopped("stopped; the same command resumes")
+        write_json(folder / "transcript.json", done.turns)
+        write_json(folder / "stream.json", done.to_json(step.stream.service, step.seconds))
+        write_down(done, self.config, folder)
+        self._write_session(step, folder, gateway, started, ended)
+        return f"{done.seconds / 60:.0f} of {step.seconds / 60:.0f} minutes recorded"
+
+    def _write_session(
+        self, step: Step, folder: Path, gateway: AnyGateway, started: float, ended: float
+    ) -> None:
+        write_json(
+            folder / "session.json",
+            {
+                "account": step.account.id,
+                "persona": step.account.persona,
+                "skill": step.skill.id if step.skill else None,
+                "started": started,
+                "ended": ended,
+                "device": dict(gateway.device(step.account.id)),
+            },
+        )
 
     # --- visits -------------------------------------------------------------------------------
 

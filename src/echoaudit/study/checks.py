@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 
 from echoaudit.study.faults import shown, suggestion
-from echoaudit.study.models import Catalogue, Claim, Config, Persona, Site, Study
+from echoaudit.study.models import PLAY, Catalogue, Claim, Config, Persona, Site, Stream, Study
 from echoaudit.study.typed import Place, Problem
 
 
@@ -27,6 +27,7 @@ def check_persona(persona: Persona) -> Iterator[Problem]:
     if not persona.account and persona.opt_out:
         found = "an account's choice without an account"
         yield Problem(("opt_out",), found, "opt_out with an account", "account: true")
+    yield from _streams(persona.streams or ())
 
 
 def check_catalogue(catalogue: Catalogue) -> Iterator[Problem]:
@@ -65,6 +66,7 @@ def check_config(config: Config) -> Iterator[Problem]:
         yield from _sites(sites, ("topics", topic))
     macs = [(("devices", name, "mac"), device.mac) for name, device in config.devices.items()]
     yield from _differ(macs, "device address", "mac: fc:65:de:00:00:02")
+    yield from _streams(config.streams)
     yield from _network(config.gateway.address)
     for index, resolver in enumerate(config.gateway.dns):
         yield from _resolver(resolver, ("gateway", "dns", index))
@@ -100,6 +102,19 @@ def _trusting(config: Config) -> Iterator[Problem]:
             allowed = f"accounts under devices: {', '.join(devices) or 'none'}"
             example = f"trusting: [{next(iter(devices), '')}]"
             yield Problem(("gateway", "trusting", index), found, allowed, example)
+
+
+def _streams(streams: Iterable[Stream]) -> Iterator[Problem]:
+    """Each service once, and what to say for those that are not known."""
+    listed = list(enumerate(streams))
+    names = [(("streams", index, "service"), stream.service) for index, stream in listed]
+    yield from _differ(names, "service", "service: pandora")
+    for index, stream in listed:
+        if stream.say is None and stream.service not in PLAY:
+            found = f"service {shown(stream.service)} without the sentence that starts it"
+            allowed = f"'say', or one of {', '.join(PLAY)}"
+            example = f"say: Alexa, play {stream.service}."
+            yield Problem(("streams", index), found, allowed, example)
 
 
 def _sites(sites: Iterable[Site], place: Place) -> Iterator[Problem]:

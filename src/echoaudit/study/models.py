@@ -167,6 +167,29 @@ class Catalogue(Strict):
 
 # --- persona, claim, study --------------------------------------------------------------------
 
+PLAY: dict[str, str] = {
+    "amazon-music": "Alexa, play top hits on Amazon Music.",
+    "spotify": "Alexa, play top hits on Spotify.",
+    "pandora": "Alexa, play top hits on Pandora.",
+}
+"""What is said for the streaming services of the published study."""
+
+
+class Stream(Strict):
+    """A streaming service that the speaker is asked to play, and that is recorded for its ads."""
+
+    service: Name = Field(examples=["pandora"])
+    """Its name; amazon-music, spotify and pandora know their sentence."""
+    say: Text | None = Field(default=None, examples=["Alexa, play jazz on Pandora."])
+    """The sentence that starts it."""
+    hours: float = Field(gt=0, le=24, examples=[6.0])
+    """How long each account listens."""
+
+    @property
+    def sentence(self) -> str:
+        """What is said."""
+        return self.say or PLAY.get(self.service) or f"Alexa, play {self.service}."
+
 
 class PersonaVoice(Strict):
     """How a persona speaks, where the voice is what a study varies; absent: the configuration's."""
@@ -202,6 +225,10 @@ class Persona(Strict):
     """Whether it has an account of the platform, in which its browser is signed in."""
     opt_out: bool = False
     """Whether its account opts out of interest-based advertising before anything else."""
+    streams: tuple[Stream, ...] | None = Field(
+        default=None, examples=[[{"service": "pandora", "hours": 6.0}]]
+    )
+    """Streaming services it listens to after its sessions; absent: the configuration's."""
     control: Name | None = None
     """The persona it is compared with; found beside this file and run along."""
     accounts: int | None = Field(default=None, ge=1, le=50)
@@ -372,6 +399,17 @@ class LearnSettings(Strict):
     """Handshakes that the device ends with an alert about our certificate, until a name passes."""
     hours: float = Field(default=24.0, gt=0, le=720)
     """How long it passes; then it is tried again."""
+
+
+class Streaming(Strict):
+    """How streaming services are recorded."""
+
+    part: float = Field(default=60.0, gt=0, le=1440)
+    """Minutes of one step: what a killed run has to listen to again."""
+    file: float = Field(default=10.0, gt=0, le=60)
+    """Minutes of one sound file."""
+    silence: float = Field(default=20.0, gt=0)
+    """Seconds of silence after which a stream has ended by itself."""
 
 
 class GatewaySettings(Strict):
@@ -567,6 +605,9 @@ class Config(Strict):
     speaker: SpeakerSettings = SpeakerSettings()
     microphone: MicrophoneSettings = MicrophoneSettings()
     conversation: Conversation = Conversation()
+    streams: tuple[Stream, ...] = ()
+    """Streaming services that every persona listens to; a persona may have its own."""
+    streaming: Streaming = Streaming()
     gateway: GatewaySettings = GatewaySettings()
     browser: BrowserSettings = BrowserSettings()
     parallel: Parallel = Parallel()

@@ -18,9 +18,9 @@ from typing import Any, Literal, TypeVar
 from echoaudit.errors import BadInput
 from echoaudit.study.faults import shown, suggestion
 from echoaudit.study.loader import LoadedPersona, LoadedStudy
-from echoaudit.study.models import Config, Persona, Site, Skill
+from echoaudit.study.models import Config, Persona, Site, Skill, Stream
 
-StepKind = Literal["sign-in", "opt-out", "visit", "session", "idle"]
+StepKind = Literal["sign-in", "opt-out", "visit", "session", "idle", "stream"]
 WaveKind = Literal["sign-in", "visits", "sessions"]
 Phase = Literal["before", "topic", "after"]
 T = TypeVar("T")
@@ -55,6 +55,9 @@ class Step:
     round: int | None = None
     sentences: int = 0
     """Sentences to speak when each is answered at once."""
+    stream: Stream | None = None
+    seconds: float = 0.0
+    """How long a stream is listened to."""
 
     def to_json(self) -> dict[str, Any]:
         """What a journal says of the step, besides its id and kind."""
@@ -65,6 +68,7 @@ class Step:
             "site": self.site and self.site.site,
             "phase": self.phase,
             "round": self.round,
+            **({"service": self.stream.service} if self.stream else {}),
         }
 
 
@@ -268,6 +272,26 @@ def _talk(account: Account, persona: LoadedPersona, config: Config) -> Iterator[
             update={"answers": skill.answers.over(persona.persona.answers)}
         )
         yield Step(step, "session", account, skill=answering, sentences=sentences)
+    yield from _listen(account, persona, config)
+
+
+def _listen(account: Account, persona: LoadedPersona, config: Config) -> Iterator[Step]:
+    """Parts of all services in turn: what one service plays late, the others play late too."""
+    own = persona.persona.streams
+    streams = config.streams if own is None else own
+    parts = [(n, stream, s) for stream in streams for n, s in enumerate(_parts(stream, config))]
+    order = _shuffled(parts, config.seed, account.id, "streams")
+    for number, (_, stream, seconds) in enumerate(sorted(order, key=lambda part: part[0]), 1):
+        step = f"{account.id}/streams/{number:02}-{stream.service}"
+        yield Step(step, "stream", account, sentences=2, stream=stream, seconds=seconds)
+
+
+def _parts(stream: Stream, config: Config) -> Iterator[float]:
+    """Seconds of each part of a stream."""
+    left, part = stream.hours * 3600, config.streaming.part * 60
+    while left > 0:
+        yield min(left, part)
+        left -= part
 
 
 # --- orders -----------------------------------------------------------------------------------

@@ -14,7 +14,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from echoaudit.lab.cloud import streaming
 from echoaudit.lab.cloud.context import Cloud, StockedSkill
+from echoaudit.lab.programme import service_of
 from echoaudit.lab.world import Host, World
 from echoaudit.lab.world_model import Contact
 from echoaudit.study.models import DataType
@@ -40,6 +42,9 @@ class Reaction:
     contacts: tuple[Contact, ...] = ()
     listen: str | None = None
     """The command that whatever is said next means."""
+    stream: str | None = None
+    """The streaming service to play."""
+    stop: bool = False
 
 
 def routes(cloud: Cloud) -> list[Route]:
@@ -48,7 +53,8 @@ def routes(cloud: Cloud) -> list[Route]:
     async def provision(request: Request) -> Response:
         sent = await _json(request)
         facts = _facts(cloud, _account(cloud, sent.get("token"), sent.get("serial")))
-        commands = [{"id": i, "phrase": p} for i, p in phrases(cloud.skills)]
+        streams = [(id_, spoken(say)) for id_, say in streaming.phrases(cloud.world.file)]
+        commands = [{"id": i, "phrase": p} for i, p in [*phrases(cloud.skills), *streams]]
         background = [
             {**contact_order(cloud.world, contact, facts), "every_s": contact.every_s}
             for contact in cloud.world.file.platform.background
@@ -64,11 +70,18 @@ def routes(cloud: Cloud) -> list[Route]:
         facts = _facts(cloud, account, str(command or ""))
         contacts = [contact_order(cloud.world, contact, facts) for contact in reaction.contacts]
         listen = {"listen": reaction.listen} if reaction.listen else {}
-        return JSONResponse({"speak": reaction.speak, "contacts": contacts, **listen})
+        play = {"stream": reaction.stream, "stop": reaction.stop}
+        return JSONResponse({"speak": reaction.speak, "contacts": contacts, **listen, **play})
+
+    async def stream(request: Request) -> Response:
+        sent = await _json(request)
+        account = _account(cloud, sent.get("token"))
+        return JSONResponse({"item": streaming.answer(cloud, account, sent)})
 
     return [
         Route("/v1/provision", provision, methods=["POST"]),
         Route("/v1/events", events, methods=["POST"]),
+        Route("/v1/stream", stream, methods=["POST"]),
     ]
 
 
@@ -103,7 +116,10 @@ def react(cloud: Cloud, account: str, command: str | None) -> Reaction:
     verb, _, rest = (command or "").partition(":")
     stocked = cloud.skills.get(rest.partition(":")[0])
     if verb == STOP:
-        return Reaction(None)
+        return Reaction(None, stop=True)
+    if verb == streaming.PLAY:
+        service = service_of(cloud.world.file, rest)
+        return Reaction(service.reply, stream=rest) if service else Reaction(UNKNOWN)
     if stocked is None:
         return Reaction(UNKNOWN)
     match verb:

@@ -1,0 +1,46 @@
+"""Which interests of a study the words of an ad fit, by a list of words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from echoaudit.errors import BadInput
+
+
+class _List(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    basis: str
+    interests: dict[str, tuple[str, ...]]
+
+
+def interests_of(study: Mapping[str, Any]) -> list[str]:
+    """The interests of a study's personas."""
+    personas = [p for p in study.get("personas") or () if isinstance(p, Mapping)]
+    return sorted({str(p["interest"]) for p in personas if p.get("interest")})
+
+
+def fitting(text: str, interests: Sequence[str]) -> Iterator[str]:
+    """Those of ``interests`` of which the text has a word."""
+    known = lexicon()
+    plain = " ".join(re.findall(r"[a-z0-9]+", text.lower().replace("'", "")))
+    for interest in interests:
+        words = known.get(interest, ())
+        if any(re.search(rf"\b{re.escape(word)}(es|s)?\b", plain) for word in words):
+            yield interest
+
+
+@cache
+def lexicon() -> dict[str, tuple[str, ...]]:
+    """The words of ``lists/interests.yaml``, by interest."""
+    place = resources.files("echoaudit.outcomes.lists").joinpath("interests.yaml")
+    try:
+        return _List.model_validate(yaml.safe_load(place.read_text("utf-8"))).interests
+    except (yaml.YAMLError, ValidationError) as error:
+        raise BadInput(f"unusable list: {error}", file="lists/interests.yaml") from error

@@ -1,0 +1,1 @@
+"""Recorded streams: their sound in numbers, cut into segments, repeats found, words judged."""
