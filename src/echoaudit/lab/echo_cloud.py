@@ -120,7 +120,7 @@ def _told(transcript: str, command: str | None) -> Iterator[str]:
     yield from ("customer id", VOICE)
     if transcript.strip():
         yield "transcript"
-    if command and ":" in command:
+    if command and ":" in command and not command.startswith("play:"):
         yield "skill id"
 
 
