@@ -44,6 +44,8 @@ def test_a_name_is_found_however_it_was_written() -> None:
     assert mention("Daily Wear", "Here is something new to eat.") == 0
     assert mention("Yoga", "Welcome to toga party") == 0
     assert mention("Yoga", "Welcome to yoga.") == 100
+    assert mention("Washio", "Here is a fashion fact. The first jeans had no loops.") == 0
+    assert mention("Clothing Color Assistant", "welcome to clothing co lor assistant") == 100
     assert mention("", "Welcome") == 0
 
 

@@ -23,6 +23,8 @@ LONGEST_REFUSAL = 24
 """Words beyond which a reply with an apology in it is no refusal but a skill's talk."""
 SHORTEST_NAME = 5
 """Letters below which a name must be there word for word: any text resembles a short one."""
+SPLIT_WORDS = 2
+"""Words more than a name has into which a transcript may break it."""
 
 NOT_ENABLED = ("is not enabled", "isn't enabled", "you can say enable", "to enable it say enable")
 """The platform about a skill that it would not open."""
@@ -110,18 +112,25 @@ def same_reply(one: str, other: str) -> bool:
 
 
 def mention(name: str, reply: str) -> float:
-    """How much the part of ``reply`` that is most like ``name`` resembles it, 0 to 100.
+    """How much the words of ``reply`` that are most like ``name`` resemble it, 0 to 100.
 
-    Blanks do not count: "sneakertrivia" is "sneaker trivia". 0 below :data:`MENTIONED`.
+    Blanks do not count: "sneakertrivia" is "sneaker trivia". But whole words are compared, or
+    "washio" would be found in "a fashion fact". 0 below :data:`MENTIONED`.
     """
     words, spoken = words_of(name), words_of(reply)
     letters = words.replace(" ", "")
     if len(letters) < SHORTEST_NAME:
         return 100.0 if letters and f" {words} " in f" {spoken} " else 0.0
-    heard = spoken.replace(" ", "")
-    if len(heard) < len(letters):
-        return fuzz.ratio(letters, heard, score_cutoff=MENTIONED)
-    return fuzz.partial_ratio(letters, heard, score_cutoff=MENTIONED)
+    heard = spoken.split()
+    longest = words.count(" ") + 1 + SPLIT_WORDS
+    return max(
+        (
+            fuzz.ratio(letters, "".join(heard[start:end]), score_cutoff=MENTIONED)
+            for start in range(len(heard))
+            for end in range(start + 1, min(start + longest, len(heard)) + 1)
+        ),
+        default=0.0,
+    )
 
 
 def alike(one: str, other: str) -> bool:
