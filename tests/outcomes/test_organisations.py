@@ -79,7 +79,7 @@ def test_names_that_matter(host, organisation, above, role):
 
 def test_all_of_amazon_is_not_a_tracker():
     assert directory().attribute("www.amazon.com").role == "unknown"
-    assert directory().attribute("avs-alexa-4-na.amazon.com").role == "unknown"
+    assert directory().attribute("unagi-na.amazon.com").role == "unknown"
 
 
 def test_a_suffix_is_whole_labels():

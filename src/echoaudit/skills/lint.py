@@ -19,7 +19,7 @@ from echoaudit.skills.sounds import Sound, alike
 from echoaudit.skills.utterances import wakes
 from echoaudit.study import load_as
 from echoaudit.study.faults import shown
-from echoaudit.study.models import Source, Strict
+from echoaudit.study.models import Answers, Source, Strict
 
 INTERESTS = (
     "Connected Car",
@@ -53,6 +53,7 @@ class _Skill(Strict):
     utterances: tuple[str, ...] = Field(min_length=1)
     policy_url: str | None = None
     permissions: tuple[str, ...] = ()
+    answers: Answers = Answers()
 
 
 class _Catalogue(Strict):
@@ -156,6 +157,8 @@ def _spoken(skill: _Skill) -> Iterator[tuple[str, str]]:
     yield "name", skill.name
     yield "invocation", skill.invocation
     yield from (("utterance", text) for text in skill.utterances)
+    answers = skill.answers.model_dump(exclude_none=True).values()
+    yield from (("answer", text) for text in answers)
 
 
 # --- two skills -------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ WIDTH = 100
 
 def written(catalogue: Catalogue) -> str:
     """YAML that reads back as ``catalogue``; a blank line between skills."""
-    plain = catalogue.model_dump(mode="json")
+    plain = catalogue.model_dump(mode="json", exclude_none=True)
     head = {key: value for key, value in plain.items() if key != "skills"}
     skills = [_dump([_told(skill)], indent=2) for skill in plain["skills"]]
     return SCHEMA + _dump(head) + "skills:\n" + "\n".join(skills)
