@@ -23,8 +23,8 @@ KILLS = (
 
 @pytest.fixture(scope="module")
 def paper(lab: Lab) -> Run:
-    """The paper world, with traps for whoever reads its traffic."""
-    return lab.run("paper", lab__world="traps")
+    """The paper world, with traps for whoever reads its traffic; idle long enough to tell by."""
+    return lab.run("paper", lab__world="traps", conversation__idle="20")
 
 
 def test_what_is_said_raises_the_bids(paper: Run) -> None:
@@ -44,6 +44,7 @@ def test_findings_recover_the_planted_truth(paper: Run) -> None:
         "endpoints",
         "roles",
         "blocked",
+        "attribution",
         "data types",
         "syncs",
         "bids",
