@@ -149,7 +149,9 @@ def test_a_world_never_seen_before_is_recovered(lab: Lab) -> None:
     open_ = {"gateway__quic": "forward", "gateway__trusting": "[gardener-1]"}
     run = lab.run("other", "gardener.yaml", lab__world="./other_world.yaml", **open_, **FEW)
     score = run.ask("lab score")
-    assert all(not s["wrong"] and not s["missed"] and s["planted"] for s in score["scores"])
+    assert all(not s["wrong"] and not s["missed"] for s in score["scores"])
+    # Its few idle seconds tell nobody's chatter from a skill's contacts.
+    assert {s["outcome"] for s in score["scores"] if not s["planted"]} == {"attribution"}
     assert run.conclusion["state"] == "supported"
     table = pq.read_table(run.folder / "findings" / "endpoints.parquet").to_pandas()
     quic = table.query("host == 'q.earthworm.io' and witness == 'quic'")
