@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -46,3 +50,59 @@ def test_a_profile_is_for_its_owner_only(tmp_path: Path) -> None:
     visit = wait_for_person(BrowserSettings(), form, profile, 1.0)
     assert (visit.state, "cannot be reached" in str(visit.reason)) == ("failed", True)
     assert profile.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.fixture
+def screen() -> Iterator[str]:
+    """A screen that nobody looks at."""
+    command = ["Xvfb", "-displayfd", "1", "-screen", "0", "1400x1000x24", "-nolisten", "tcp"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        assert server.stdout
+        yield f":{int(server.stdout.readline())}"
+        server.terminate()
+
+
+class Platform(BaseHTTPRequestHandler):
+    """A form that its reader sends half a second after it is shown."""
+
+    def do_GET(self) -> None:
+        self._answer(
+            b"<form method=post><input name=code></form>"
+            b"<script>setTimeout(() => document.forms[0].submit(), 500)</script>"
+        )
+
+    def do_POST(self) -> None:
+        self._answer(b"welcome", ("Set-Cookie", "at-main=token; Max-Age=31536000"))
+
+    def _answer(self, page: bytes, *headers: tuple[str, str]) -> None:
+        self.send_response(200)
+        for name, value in (*headers, ("Content-Type", "text/html")):
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def platform() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Platform) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/signin"
+        server.shutdown()
+
+
+@pytest.mark.web
+def test_a_person_signs_in_once_in_a_visible_window(
+    stranger: Stranger, screen: str, platform: str
+) -> None:
+    page = f"sign_in: {{url: '{platform}'}}\nbrowser: {{settle: 0.5}}\n"
+    path = stranger.write("room.yaml", "config: room\n" + page + PROFILES)
+    for _ in range(2):
+        said = stranger.command(
+            "login", "fashion-1", "--config", path, "--patience", "20", env={"DISPLAY": screen}
+        )
+        assert said.code == ExitCode.OK, said.line
+        assert "fashion-1 is signed in" in said.out
