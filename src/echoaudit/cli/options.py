@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from echoaudit.findings import Findings
+    from echoaudit.recording import Recording
 
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -51,6 +52,15 @@ methods: Decorator = click.option(
     multiple=True,
     type=click.Choice(["imc2023"]),
     help="Also show in the report what this published study's tests say.",
+)
+
+form: Decorator = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["html", "json", "csv", "parquet"]),
+    default="html",
+    show_default=True,
+    help="A page for people; or all findings as one JSON file, or as a folder of tables.",
 )
 
 
@@ -96,6 +106,39 @@ def require_writable(report: Path) -> None:
         raise _unwritable(report.parent, error.strerror) from error
     if not os.access(report.parent, os.W_OK | os.X_OK):
         raise _unwritable(report.parent, "not writable by this user")
+
+
+def require_output(form: str, output: Path | None, folder: Path) -> Path:
+    """Where findings of the recording ``folder`` go in this form, once that can be written.
+
+    Raises:
+        BadInput: something else is there.
+        Unavailable: its folder cannot be made or written.
+    """
+    from echoaudit.findings.files import require_replaceable
+
+    name = folder.resolve().name
+    ending = f"-{form}" if form in ("csv", "parquet") else f".{form}"
+    path = output or Path("reports") / f"{name}{ending}"
+    if form == "html":
+        require_writable(path)
+        return path
+    require_replaceable(form, path)
+    require_writable(path / "new" if path.is_dir() else path)
+    return path
+
+
+def write_output(
+    recording: Recording, found: Findings, form: str, path: Path, methods: Sequence[str]
+) -> None:
+    """Write findings as the page, or as files for programs."""
+    from echoaudit import findings
+    from echoaudit.findings.files import write_files
+
+    if form == "html":
+        findings.write_report(recording, found, path, methods)
+    else:
+        write_files(found, form, path)
 
 
 def _unwritable(folder: Path, reason: str | None) -> Unavailable:

@@ -13,7 +13,10 @@ from echoaudit.errors import ExitCode
 @click.command("replay", short_help="Compute findings and report again.")
 @options.recording
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when the findings differ.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The report's file.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The report's file, or folder."
+)
+@options.form
 @click.option(
     "--labels",
     "labels_path",
@@ -26,6 +29,7 @@ def command(
     folder: Path,
     check: bool,
     output: Path | None,
+    form: str,
     labels_path: Path | None,
     methods: tuple[str, ...],
     as_json: bool,
@@ -50,9 +54,10 @@ def command(
         )  # fmt: skip
         options.show(as_json, {"differences": lines[:-1]}, lines)
         return ExitCode.DIFFERENT if differences else ExitCode.OK
-    report = output or Path("reports") / f"{folder.resolve().name}.html"
-    options.require_writable(report)
+    report = options.require_output(form, output, folder)
     labels = read_labels(labels_path) if labels_path else NONE
-    found = findings.replay(recording, report, Store.default().installed(), methods, labels)
+    found = findings.compute(recording, Store.default().installed(), labels)
+    findings.write(recording.folder, found)
+    options.write_output(recording, found, form, report, methods)
     options.show_verdicts(as_json, found, folder, report)
     return ExitCode.OK

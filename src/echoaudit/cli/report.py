@@ -12,22 +12,23 @@ from echoaudit.errors import ExitCode
 
 @click.command("report", short_help="Write the report of a recording.")
 @options.recording
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The report's file.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file, or folder.")
+@options.form
 @options.methods
-def command(folder: Path, output: Path | None, methods: tuple[str, ...]) -> int:
-    """Write the HTML report of RECORDING and print its path.
+def command(folder: Path, output: Path | None, form: str, methods: tuple[str, ...]) -> int:
+    """Write the report of RECORDING and print its path.
 
     The report is computed from the evidence; findings stored in the recording are left alone.
+    Other formats hold every table and conclusion, with the meaning of each column.
     """
     from echoaudit import findings
     from echoaudit.lists import Store
     from echoaudit.recording import Recording
 
-    report = output or Path("reports") / f"{folder.resolve().name}.html"
     recording = Recording.open(folder)
-    options.require_writable(report)
+    report = options.require_output(form, output, folder)
     labels = findings.kept_labels(recording)
     found = findings.compute(recording, Store.default().installed(), labels)
-    findings.write_report(recording, found, report, methods)
+    options.write_output(recording, found, form, report, methods)
     click.echo(report)
     return ExitCode.OK

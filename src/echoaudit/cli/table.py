@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 WIDEST = 100
 """Characters of a cell in a table for the terminal; the other formats cut nothing."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula."""
 MEASURES = {"count": "contacts", "flows": "flows", "bytes": "bytes"}
 
 
@@ -51,10 +49,14 @@ class Sheet(NamedTuple):
     help="In the table shares, only what counts for a skill by the attribution rule.",
 )
 @click.option(
-    "--format", "form", type=click.Choice(["text", "csv", "json", "md"]), default="text",
-    show_default=True, help="For a terminal, a spreadsheet, a program or a document.",
+    "--format", "form", type=click.Choice(["text", "csv", "json", "md", "parquet"]),
+    default="text", show_default=True,
+    help="For a terminal, a spreadsheet, a program, a document or a data frame.",
 )  # fmt: skip
-def command(folder: Path, name: str | None, by: str, attributed: bool, form: str) -> int:
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it to this file.")
+def command(
+    folder: Path, name: str | None, by: str, attributed: bool, form: str, output: Path | None
+) -> int:
     """Print the table NAME of RECORDING's findings; without NAME, the names.
 
     Tables are computed from the evidence. The table shares is the study's: who received which
@@ -64,14 +66,38 @@ def command(folder: Path, name: str | None, by: str, attributed: bool, form: str
     from echoaudit.recording import Recording
 
     recording = Recording.open(folder)
+    if output is not None:
+        options.require_writable(output)
+    if form == "parquet":
+        _write(_parquet(recording, name), output)
+        return ExitCode.OK
     if name is None:
         sheets = [_names()]
     elif name == "shares":
         sheets = _shares(recording, cast("Measure", MEASURES[by]), attributed, form)
     else:
         sheets = [_whole(recording, name)]
-    click.echo(FORMATS[form](sheets), nl=False)
+    _write(FORMATS[form](sheets).encode(), output)
     return ExitCode.OK
+
+
+def _write(data: bytes, output: Path | None) -> None:
+    from echoaudit.findings.store import write_bytes
+
+    if output is None:
+        click.echo(data, nl=False)
+    else:
+        write_bytes(output, data)
+
+
+def _parquet(recording: Recording, name: str | None) -> bytes:
+    """One table as it stands in findings, with the meaning of its columns."""
+    from echoaudit.findings.files import parquet
+    from echoaudit.findings.tables import schemas
+
+    if name is None:
+        raise BadInput("a list of tables has no Parquet form; name a table")
+    return parquet(_table(recording, name), schemas()[name])
 
 
 def _names() -> Sheet:
@@ -82,14 +108,20 @@ def _names() -> Sheet:
 
 
 def _whole(recording: Recording, name: str) -> Sheet:
+    from echoaudit.findings.tables import schemas
+
+    table = _table(recording, name)
+    return _sheet(schemas()[name].description, table)
+
+
+def _table(recording: Recording, name: str) -> pd.DataFrame:
     from echoaudit.findings import kept_labels
     from echoaudit.findings.tables import schemas, tables
 
     known = schemas()
     if name not in known:
         raise BadInput(f"there is no table {name!r}; tables: {', '.join(sorted(known))}")
-    found = tables(recording, [name], kept_labels(recording))
-    return _sheet(known[name].description, found[name])
+    return tables(recording, [name], kept_labels(recording))[name]
 
 
 def _sheet(title: str, table: pd.DataFrame) -> Sheet:
@@ -158,20 +190,14 @@ def _shown(value: Any) -> str:
 
 
 def _csv(sheets: Sequence[Sheet]) -> str:
+    from echoaudit.findings.files import unrun
+
     out = io.StringIO()
     for sheet in sheets:
         csv.writer(out).writerows(
-            [_unrun(value) for value in row] for row in (sheet.columns, *sheet.rows)
+            [unrun(value) for value in row] for row in (sheet.columns, *sheet.rows)
         )
     return out.getvalue()
-
-
-def _unrun(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula; numbers stay numbers."""
-    if not isinstance(value, str):
-        return value
-    text = options.plain(value)
-    return f"'{text}" if value.startswith(FORMULA) or text.startswith(FORMULA) else text
 
 
 def _md(sheets: Sequence[Sheet]) -> str:

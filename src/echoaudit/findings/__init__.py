@@ -59,7 +59,10 @@ class Findings:
 
 
 def compute(
-    recording: Recording, lists: Sequence[Installed] = (), labels: Labels = NONE
+    recording: Recording,
+    lists: Sequence[Installed] = (),
+    labels: Labels = NONE,
+    known: Mapping[str, pd.DataFrame] | None = None,
 ) -> Findings:
     """Derive all tables and judge all claims of the recording's study.
 
@@ -67,18 +70,19 @@ def compute(
         recording: the evidence.
         lists: what the user's own lists say is added as the table ``listed``.
         labels: a person's corrections of which segments of streams are ads.
+        known: tables of this recording that were computed before, with the same labels.
 
     Raises:
         BadInput: the recording's study or evidence is not in the documented form.
         Damaged: evidence is missing or changed.
         Unavailable: a list is not installed.
     """
-    from echoaudit.findings import tables as known
+    from echoaudit.findings import tables as registry
     from echoaudit.findings.claims import claims_of
     from echoaudit.inference import conclude_all
     from echoaudit.report import warnings
 
-    tables = known.tables(recording, known.schemas(), labels)
+    tables = registry.tables(recording, registry.schemas(), labels, known)
     if lists:
         from echoaudit.findings.listed import listed_table
         from echoaudit.lists import Store

@@ -54,15 +54,17 @@ def write_folder(
     tables: Mapping[str, pd.DataFrame],
     documents: Mapping[str, Any],
     files: Mapping[str, bytes],
+    staging: Path | None = None,
 ) -> Path:
     """Replace a folder by one with these tables, JSON documents and other files.
 
-    The new folder is complete before the old one goes; it is made beside the recording, as
-    nothing but findings may appear inside one.
+    The new folder is complete before the old one goes. It is made in ``staging``, by default
+    beside the recording, as nothing but findings may appear inside one.
     """
     home = folder.parent
     with _writing(folder):
-        new = Path(tempfile.mkdtemp(prefix=f".{home.name}.findings-", dir=home.parent))
+        place = staging or home.parent
+        new = Path(tempfile.mkdtemp(prefix=f".{home.name}.findings-", dir=place))
         try:
             for name, table in sorted(tables.items()):
                 _write_table(new / f"{name}.parquet", table)
@@ -106,16 +108,21 @@ def _write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all, making its folder.
+    """Write a text file as :func:`write_bytes` does."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all, making its folder.
 
     A device or a pipe, such as ``/dev/null``, is written to: a new file must not take its place.
     """
     with _writing(path):
         if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(data)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_bytes(path, text.encode())
+        _write_bytes(path, data)
 
 
 def _write_bytes(path: Path, data: bytes) -> None:

@@ -50,13 +50,17 @@ def schemas() -> dict[str, Schema]:
 
 
 def tables(
-    recording: Recording, wanted: Iterable[str], labels: Labels = NONE
+    recording: Recording,
+    wanted: Iterable[str],
+    labels: Labels = NONE,
+    known: Mapping[str, pd.DataFrame] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """The tables called ``wanted`` and those that they rest on; ``KeyError`` for other names.
 
-    ``labels`` correct which segments of streams are ads.
+    ``labels`` correct which segments of streams are ads; tables that are ``known`` already are
+    not computed again.
     """
-    found: dict[str, pd.DataFrame] = {}
+    found = dict(known or {})
 
     def need(name: str) -> pd.DataFrame:
         if name not in found:
