@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,6 +17,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from echoaudit.study.models import BrowserSettings
+
+NEWS, TRACKER = "www.news.test", "cdn.tracker.test"
+PARTNER, EXCHANGE = "sync.partner.test", "bid.exchange.test"
+LONG = "Max-Age=31536000; Secure; SameSite=None; Path=/"
+ALLOWED = [
+    ("Access-Control-Allow-Origin", f"https://{NEWS}"),
+    ("Access-Control-Allow-Credentials", "true"),
+    ("Access-Control-Allow-Headers", "content-type, x-extra"),
+]
 
 
 @dataclass
@@ -139,6 +152,21 @@ class Sites:
         cookies = dict(pair.strip().split("=", 1) for pair in seen.cookie.split(";") if "=" in pair)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         return page(Request(seen.host, seen.method, parts.path, query, cookies, seen.body, write))
+
+
+def settings(sites: Sites, **more: object) -> BrowserSettings:
+    """A browser's settings that trust these sites and lose patience early."""
+    return BrowserSettings(trusted_authority=sites.authority, page_timeout=4.0, **more)
+
+
+def entries(folder: Path) -> list[dict]:
+    """The requests that a visit recorded."""
+    return json.loads((folder / "page.har").read_text())["log"]["entries"]
+
+
+def har_requests(folder: Path) -> Counter:
+    """How often a visit recorded each method and address."""
+    return Counter((e["request"]["method"], e["request"]["url"]) for e in entries(folder))
 
 
 def make_chain(folder: Path, authority: Path) -> Path:

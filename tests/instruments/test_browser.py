@@ -10,46 +10,26 @@ import uuid
 from collections import Counter
 
 import pytest
-from loopback_sites import Answer, Sites
+from loopback_sites import (
+    ALLOWED,
+    EXCHANGE,
+    LONG,
+    NEWS,
+    PARTNER,
+    TRACKER,
+    Answer,
+    entries,
+    har_requests,
+    settings,
+)
 
 from echoaudit.errors import Unavailable
 from echoaudit.instruments.browser import Browser, BrowserCrashed, processes
+from echoaudit.instruments.browser import visit as visiting
 from echoaudit.instruments.browser.probe import prove_cookie_setting
-from echoaudit.lab import prebid
 from echoaudit.study.models import BrowserSettings, SignIn
 
 pytestmark = pytest.mark.web
-
-NEWS, TRACKER = "www.news.test", "cdn.tracker.test"
-PARTNER, EXCHANGE = "sync.partner.test", "bid.exchange.test"
-LONG = "Max-Age=31536000; Secure; SameSite=None; Path=/"
-
-
-@pytest.fixture(scope="module")
-def sites(tmp_path_factory):
-    found = Sites(tmp_path_factory.mktemp("sites"))
-    yield found
-    found.close()
-
-
-def settings(sites, **more):
-    return BrowserSettings(trusted_authority=sites.authority, page_timeout=4.0, **more)
-
-
-@pytest.fixture(scope="module")
-def browser(sites, tmp_path_factory):
-    profile = tmp_path_factory.mktemp("profile")
-    with Browser(settings(sites), profile, extra_arguments=sites.arguments) as found:
-        yield found
-
-
-def entries(folder):
-    return json.loads((folder / "page.har").read_text())["log"]["entries"]
-
-
-def har_requests(folder):
-    return Counter((e["request"]["method"], e["request"]["url"]) for e in entries(folder))
-
 
 # --- recording --------------------------------------------------------------------------------
 
@@ -69,12 +49,6 @@ def chain(request):
         "", 302, headers=[header, ("Location", f"https://{target}/chain?hop={hop + 1}&id={value}")]
     )
 
-
-ALLOWED = [
-    ("Access-Control-Allow-Origin", f"https://{NEWS}"),
-    ("Access-Control-Allow-Credentials", "true"),
-    ("Access-Control-Allow-Headers", "content-type, x-extra"),
-]
 
 STRESS = {
     (NEWS, "/"): Answer(f"""
@@ -117,7 +91,7 @@ def test_all_requests_and_cookies_are_recorded_frames_workers_and_popups_too(
     sites, browser, tmp_path
 ):
     sites.pages.update(STRESS)
-    for number in range(5):
+    for number in range(3):
         sites.log.clear()
         folder = tmp_path / str(number)
         visit = browser.visit(f"https://{NEWS}/", folder)
@@ -139,7 +113,6 @@ def test_all_requests_and_cookies_are_recorded_frames_workers_and_popups_too(
             for h in e["response"]["headers"]
             if h["name"].lower() == "set-cookie"
         ) == Counter((s.url, cookie) for s in seen for cookie in s.set_cookie)
-        assert visit.ended - visit.started < 5
         assert (folder / "page.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -285,9 +258,10 @@ def drip(request):
 
 
 def flood(request):
+    """Ten gigabytes, were they ever taken."""
     request.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n")
-    for _ in range(400):
-        request.write(b"<!--" + b"x" * 1_000_000 + b"-->")
+    for _ in range(100_000):
+        request.write(b"<!--" + b"x" * 100_000 + b"-->")
 
 
 def redirect(request):
@@ -295,6 +269,10 @@ def redirect(request):
     return Answer("", 302, headers=[("Location", f"/hostile?n={number}")])
 
 
+EVIDENCE = {
+    *("page.har", "bids.json", "cookies.json", "page.png"),
+    *("ads.json", "storage.json", "console.json"),
+}
 DOWNLOAD = [("Content-Disposition", "attachment; filename=x.zip")]
 HOSTILE = {
     "endless redirect": (redirect, "failed", "endless redirect"),
@@ -323,8 +301,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_pages_end_in_their_budget_and_leave_the_next_visit_unharmed(
-    sites, browser, tmp_path, kind
+    sites, browser, tmp_path, monkeypatch, kind
 ):
+    monkeypatch.setattr(visiting, "RECEIVED_LIMIT", 3 * 1024**2)
     page, state, reason = HOSTILE[kind]
     sites.pages[NEWS, "/hostile"] = page
     sites.pages[NEWS, "/calm"] = Answer("<p>calm")
@@ -337,7 +316,7 @@ def test_hostile_pages_end_in_their_budget_and_leave_the_next_visit_unharmed(
     assert after.state == "complete", after
     assert har_requests(tmp_path / "calm") == {("GET", f"https://{NEWS}/calm"): 1}
     written = {path.name for path in tmp_path.rglob("*") if path.is_file()}
-    assert written <= {"page.har", "bids.json", "cookies.json", "page.png"}
+    assert written <= EVIDENCE
 
 
 # --- crashes ----------------------------------------------------------------------------------
@@ -441,14 +420,6 @@ def publisher(name, start=True):
             mediaTypes: {{banner: {{sizes: [[300, 250]]}}}}}})));
           {show if start else ""}
         }})</script></body>""")
-
-
-@pytest.fixture(scope="module")
-def scripts():
-    try:
-        return {name: prebid.bundle(name) for name in ("pbjs", "oddName")}
-    except Unavailable as error:
-        pytest.skip(str(error))
 
 
 def states(folder):

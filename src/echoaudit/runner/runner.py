@@ -314,6 +314,7 @@ class Runner:
             "state": visit.state,
             "reason": visit.reason,
             "notes": list(visit.notes),
+            "ad_tags": list(visit.ad_tags),
             "browser": dict(visit.browser),
         }
 

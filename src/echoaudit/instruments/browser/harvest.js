@@ -7,6 +7,9 @@
   if (typeof report !== "function") return;
   const instances = new Map();
   const ATTEMPTS = 5;
+  const SLOTS = 30;
+  const AD_TAGS = "ins.adsbygoogle, [data-google-query-id], [data-ad-slot]";
+  const AD_TAG_NAMES = ["googletag", "apstag", "adsbygoogle"];
   const EVENTS = [
     "auctionInit", "bidRequested", "bidResponse", "noBid", "bidTimeout", "bidderError",
     "bidRejected", "bidWon", "adRenderSucceeded", "adRenderFailed", "auctionEnd",
@@ -53,8 +56,17 @@
     adRenderFailed: ({ bid, adId, reason }) => ({ ...(bid ? answer(bid) : { ad: adId }), reason }),
   };
 
+  // Where each instance drew which ad; the frame is not known of those that draw by messages.
+  const drawn = [];
+  const draw = (instance, { bid, doc }) => {
+    if (!bid || drawn.length >= SLOTS) return;
+    const frame = doc && doc.defaultView && doc.defaultView.frameElement;
+    drawn.push({ instance, slot: bid.adUnitCode, ad: bid.adId, frame });
+  };
+
   const observe = (name, event, data) => {
     try {
+      if (event === "adRenderSucceeded") draw(name, data || {});
       send(name, event, digest[event](data || {}));
     } catch (error) {
       send(name, event, {});
@@ -115,11 +127,71 @@
     Object.values(prebid.getBidResponses()).flatMap(({ bids }) =>
       (bids || []).map((bid) => ({ instance: name, frame: location.href.slice(0, 300), ...answer(bid) }))));
 
+  const googleSlots = () => {
+    try {
+      return window.googletag.pubads().getSlots().map((slot) => {
+        const told = slot.getResponseInformation() || {};
+        return {
+          element: document.getElementById(slot.getSlotElementId()), path: slot.getAdUnitPath(),
+          advertiser: told.advertiserId, campaign: told.campaignId, line_item: told.lineItemId,
+          creative: told.creativeId,
+        };
+      });
+    } catch (error) {
+      return [];
+    }
+  };
+
+  // The elements that hold ads, in the page's order; each tells how it was known.
+  const places = () => {
+    const found = [], google = googleSlots();
+    const covered = (element) =>
+      found.find((one) => one.element.contains(element) || element.contains(one.element));
+    const add = (element, told) => {
+      if (element && element.isConnected && !covered(element)) found.push({ element, ...told });
+    };
+    const gpt = ({ element, ...told }) => told;
+    const ofGoogle = (code) => google.find((one) => one.path === code) || {};
+    instances.forEach((prebid, instance) => {
+      const codes = (prebid.adUnits || []).map((unit) => unit.code);
+      new Set([...codes, ...drawn.map((one) => one.slot)]).forEach((slot) => {
+        const ad = drawn.findLast((one) => one.instance === instance && one.slot === slot);
+        const box = document.getElementById(slot) || ofGoogle(slot).element;
+        add(box || (ad && ad.frame), { kind: "prebid", slot, instance, ad: ad && ad.ad });
+      });
+    });
+    drawn.forEach(({ frame, ...told }) => add(frame, { kind: "prebid", ...told }));
+    google.forEach((one) => {
+      const known = one.element && covered(one.element);
+      if (known) known.gpt = gpt(one);
+      else add(one.element, { kind: "gpt", slot: one.path, gpt: gpt(one) });
+    });
+    document.querySelectorAll(AD_TAGS).forEach((element) =>
+      add(element, { kind: "tag", slot: element.id || element.getAttribute("data-ad-slot") }));
+    document.querySelectorAll("iframe[src^=http]").forEach((element) =>
+      add(element, { kind: "frame", slot: element.id || null, source: element.src }));
+    const follows = Node.DOCUMENT_POSITION_FOLLOWING;
+    return found.sort((a, b) => a.element.compareDocumentPosition(b.element) & follows ? -1 : 1);
+  };
+
+  let held = null;
+  const slots = () => {
+    if (held) return "[]";
+    held = places();
+    return JSON.stringify(held.map(({ element, ...told }, number) =>
+      ({ ...told, number, page: location.href })));
+  };
+
+  const tags = () => AD_TAG_NAMES.filter((name) => window[name]);
+
   Object.defineProperty(window, NAME, {
     value: Object.freeze({
       search: () => { search(); return instances.size; },
       force,
       responses: () => JSON.stringify(responses()),
+      slots,
+      element: (number) => held[number].element,
+      tags: () => JSON.stringify(tags()),
     }),
     writable: false, configurable: true, enumerable: false,
   });

@@ -12,12 +12,15 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from echoaudit.instruments.browser import console
 from echoaudit.instruments.browser.bids import Harvest
 from echoaudit.instruments.browser.devtools import Answer, Event
 from echoaudit.instruments.browser.recorder import Recorder
 
 POPUPS_LIMIT = 5
 """Pop-ups that are let load during one visit; the others are closed as they open."""
+
+CONTEXTS_LIMIT = 2000
 
 AUTO_ATTACH = {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True}
 DOCUMENTS = ("page", "iframe")
@@ -65,6 +68,9 @@ class Record:
     """When the network last did something (monotonic)."""
     contexts: set[tuple[str, int]] = field(default_factory=set)
     """Where Prebid was found: session and script context."""
+    frames: dict[tuple[str, int], str] = field(default_factory=dict)
+    """The frame of each script context, by session and context."""
+    console: list[dict[str, Any]] = field(default_factory=list)
     popups: int = 0
 
 
@@ -149,6 +155,7 @@ class Targets:
             commands += [
                 ("Page.enable", None),
                 ("Runtime.enable", None),
+                ("Log.enable", None),
                 ("Runtime.addBinding", {"name": self._binding}),
                 (
                     "Page.addScriptToEvaluateOnNewDocument",
@@ -190,6 +197,10 @@ class Targets:
             record.active = time.monotonic()
         elif event.method == "Runtime.bindingCalled":
             self._report(record, event)
+        elif event.method == "Runtime.executionContextCreated":
+            _keep_frame(record, event)
+        elif event.method in console.EVENTS:
+            console.keep(record.console, event, target.kind if target else "unknown")
         elif event.session == record.session:
             record.loaded = record.loaded or event.method == "Page.loadEventFired"
             record.crashed = record.crashed or event.method == "Inspector.targetCrashed"
@@ -199,6 +210,13 @@ class Targets:
             record.harvest.take(str(event.params.get("payload", "")))
             record.contexts.add((event.session, int(event.params["executionContextId"])))
             record.active = time.monotonic()
+
+
+def _keep_frame(record: Record, event: Event) -> None:
+    context = event.params["context"]
+    frame = context.get("auxData", {}).get("frameId")
+    if frame is not None and len(record.frames) < CONTEXTS_LIMIT:
+        record.frames[event.session, int(context["id"])] = str(frame)
 
 
 def _is_browser_own(info: Mapping[str, Any]) -> bool:

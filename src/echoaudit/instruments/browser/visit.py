@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from echoaudit.instruments.browser import bids, chromium, har
+from echoaudit.instruments.browser import ads, bids, chromium, har, storage
 from echoaudit.instruments.browser.devtools import Answer
 from echoaudit.instruments.browser.errors import BrowserCrashed, CommandFailed
+from echoaudit.instruments.browser.inspector import Inspector, Unseen
 from echoaudit.instruments.browser.recorder import Hop, Recorder
 from echoaudit.instruments.browser.session import Session, open_tab
 from echoaudit.instruments.browser.targets import Record
@@ -30,7 +33,11 @@ RECEIVED_LIMIT = 64 * 1024**2
 """Bytes on the wire per visit."""
 DECODED_LIMIT = 128 * 1024**2
 """Bytes per visit after decompression."""
+LOOKING = 8.0
+"""Seconds for reading ads and storage, all together."""
 SCREENSHOT_HEIGHT = 4000
+WINDOW_FRAME = 150
+"""Pixels of the window's height that the browser's own bars may take."""
 BLOCKED_STATUS = frozenset({401, 403, 405, 407, 418, 429, 451, 503})
 """HTTP answers by which sites turn a browser away."""
 
@@ -49,6 +56,17 @@ class Visit:
     bids: int = 0
     notes: tuple[str, ...] = ()
     """What could not be read though the visit went on, such as a screenshot."""
+    ad_tags: tuple[str, ...] = ()
+    """Ad tags besides Prebid.js that the page had: googletag, apstag, adsbygoogle."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the page was looked at for."""
+
+    ads: list[dict[str, Any]] = field(default_factory=list)
+    storage: list[dict[str, Any]] = field(default_factory=list)
+    ad_tags: tuple[str, ...] = ()
 
 
 @dataclass
@@ -95,7 +113,7 @@ class _Course:
 
 
 def visit(session: Session, url: str, folder: Path) -> Visit:
-    """Visit ``url`` and write page.har, bids.json, cookies.json and page.png into ``folder``.
+    """Visit ``url`` and write its evidence (``docs/recording-format.md``) into ``folder``.
 
     A site that fails, blocks or never ends is a result with that state. Raises
     ``BrowserCrashed`` when the browser itself is gone or hung; nothing is written then.
@@ -109,7 +127,7 @@ def visit(session: Session, url: str, folder: Path) -> Visit:
             _settle(course)
         state, reason = _judge(course, state, reason)
         answers = list(_prebid_answers(course))
-        _screenshot(course, folder / "page.png")
+        seen = _look(course, folder)
         after = _cookies(session)
         ended = time.time()
     finally:
@@ -122,6 +140,9 @@ def visit(session: Session, url: str, folder: Path) -> Visit:
     write_json(folder / "page.har", har.har(url, course.started, session.chromium.version, hops))
     write_json(folder / "bids.json", found)
     write_json(folder / "cookies.json", {"before": before, "after": after})
+    write_json(folder / "ads.json", seen.ads)
+    write_json(folder / "storage.json", seen.storage)
+    write_json(folder / "console.json", course.record.console)
     return Visit(
         state=state,
         reason=reason,
@@ -131,6 +152,7 @@ def visit(session: Session, url: str, folder: Path) -> Visit:
         requests=len(hops),
         bids=len(found),
         notes=tuple(course.notes),
+        ad_tags=seen.ad_tags,
     )
 
 
@@ -279,32 +301,57 @@ def _cookies(session: Session) -> list[Any]:
         raise BrowserCrashed(f"the browser does not tell its cookies: {error}") from error
 
 
-def _screenshot(course: _Course, path: Path) -> None:
+def _look(course: _Course, folder: Path) -> _Seen:
+    """Pictures, ads and storage of the page as it stands now."""
+    session, record = course.session, course.record
+    tab = session.targets.find(course.tab)
+    if tab is None or record.crashed:
+        return _Seen()
+    inspector = Inspector(session.devtools, session.targets, LOOKING)
+    picture = _screenshot(course)
+    if picture is not None:
+        (folder / "page.png").write_bytes(picture)
+    contexts = sorted(record.contexts & record.frames.keys())
+    places = [ads.Place(key[0], record.frames[key], key[1]) for key in contexts]
+    fold = session.settings.window[1] - WINDOW_FRAME
+    found = ads.read(inspector, session.binding, tab, places, course.notes)
+    try:
+        ads.take_pictures(inspector, found, folder, picture, partial(_capture, course), fold)
+    except Unseen as error:
+        course.notes.append(f"not every ad has a picture: {error}"[:200])
+    kept = storage.read(inspector, urlsplit(course.url).hostname or "")
+    return _Seen([ad.record for ad in found], kept, ads.tags(inspector, session.binding, tab))
+
+
+def _screenshot(course: _Course) -> bytes | None:
     """The page from its top, at most ``SCREENSHOT_HEIGHT`` pixels of it."""
     try:
         course.call("Page.bringToFront")  # pages behind a pop-up are not drawn
         size = course.call("Page.getLayoutMetrics")["cssContentSize"]
         width, height = course.session.settings.window
-        clip = {
-            "x": 0,
-            "y": 0,
-            "width": max(1, min(size["width"], width)),
-            "height": max(1, min(size["height"], max(height, SCREENSHOT_HEIGHT))),
-            "scale": 1,
-        }
-        answer = course.call(
-            "Page.captureScreenshot",
+        return _capture(
+            course,
             {
-                "format": "png",
-                "clip": clip,
-                "captureBeyondViewport": True,
-                "optimizeForSpeed": True,
+                "x": 0,
+                "y": 0,
+                "width": max(1, min(size["width"], width)),
+                "height": max(1, min(size["height"], max(height, SCREENSHOT_HEIGHT))),
             },
         )
-    except (CommandFailed, TimeoutError, KeyError) as error:
+    except (*Unseen, KeyError) as error:
         course.notes.append(f"no screenshot: {error}"[:200])
-        return
-    path.write_bytes(base64.b64decode(answer["data"]))
+        return None
+
+
+def _capture(course: _Course, rect: Mapping[str, float]) -> bytes:
+    """A picture (PNG) of a rectangle of the page."""
+    params = {
+        "format": "png",
+        "clip": {**rect, "scale": 1},
+        "captureBeyondViewport": True,
+        "optimizeForSpeed": True,
+    }
+    return base64.b64decode(course.call("Page.captureScreenshot", params)["data"])
 
 
 def _bids(course: _Course, answers: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
