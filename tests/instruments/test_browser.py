@@ -27,6 +27,7 @@ from echoaudit.errors import Unavailable
 from echoaudit.instruments.browser import Browser, BrowserCrashed, processes
 from echoaudit.instruments.browser import visit as visiting
 from echoaudit.instruments.browser.probe import prove_cookie_setting
+from echoaudit.recording import redact
 from echoaudit.study.models import BrowserSettings, SignIn
 
 pytestmark = pytest.mark.web
@@ -378,6 +379,7 @@ def test_signing_in_fills_the_form_once_and_tells_no_secret(sites, tmp_path):
 # --- header bidding ---------------------------------------------------------------------------
 
 BIDDERS = ("good", "empty", "slow", "broken", "other", "dear")
+EID = "8f3b1c0e77aa4d21"
 PRICES = {1: 1.5, 3: 9.0, 5: 0.7, 6: 500.0}
 
 
@@ -414,7 +416,8 @@ def publisher(name, start=True):
         {name}.renderAd(frame.contentDocument, best.adId); }}}});"""
     return Answer(f"""<script>var {name} = {{que: []}}</script><script src=/{name}.js></script>
         <body><script>{name}.que.push(() => {{
-          {name}.setConfig({{bidderTimeout: 600, maxBid: 100}});
+          {name}.setConfig({{bidderTimeout: 600, maxBid: 100, ortb2: {{user: {{ext: {{eids: [
+            {{source: "id.example", uids: [{{id: "{EID}", atype: 1}}]}}]}}}}}}}});
           {list(BIDDERS)}.forEach((name) => {name}.aliasBidder("adkernel", name));
           {name}.addAdUnits(["top", "side"].map((code) => ({{code, bids: [{bids}],
             mediaTypes: {{banner: {{sizes: [[300, 250]]}}}}}})));
@@ -463,6 +466,10 @@ def test_every_bid_of_genuine_prebid_is_read_in_its_state(sites, browser, script
     assert (shown["creative"], shown["advertiser_domains"]) == ("creative-1", ["shoes.example"])
     assert (shown["instance"], shown["forced"]) == (name, False)
     assert 0 <= shown["latency_ms"] < 600
+    assert (shown["timeout_ms"], shown["media_type"]) == (600, "banner")
+    assert {(one["source"], *one["ids"]) for r in records for one in r["eids"]} == {
+        ("id.example", redact(EID))
+    }
 
 
 def test_an_auction_that_no_page_starts_is_started_once_and_marked(

@@ -13,6 +13,7 @@ from echoaudit.instruments.browser import bids, check, chromium, har
 from echoaudit.instruments.browser.devtools import Event
 from echoaudit.instruments.browser.recorder import Recorder
 from echoaudit.instruments.browser.visit import explain
+from echoaudit.recording import redact
 from echoaudit.study.models import BrowserSettings
 
 # --- finding and starting ---------------------------------------------------------------------
@@ -107,6 +108,22 @@ def test_the_telling_state_wins_over_the_no_bid_that_prebid_reports_besides(even
     asked = report("bidRequested", bids=[request("1")])
     told = [report(event, bids=[request("1")]) for event in events]
     assert states(asked, *told) == [(state, None)]
+
+
+def test_a_request_that_prebid_cut_off_is_a_timeout_although_no_alarm_told():
+    asked = report("bidRequested", bids=[request("1")])
+    cut = report("bidderError", bids=[request("1")], timedOut=True)
+    assert states(asked, cut, report("noBid", **request("1"))) == [("timeout", None)]
+
+
+def test_user_ids_are_kept_as_tokens_with_the_names_of_their_systems():
+    sent = {**request("1"), "timeout": 800, "userIds": ["sharedId"],
+            "eids": [{"source": "id.example", "ids": ["very-secret-id", None]}, "odd"]}  # fmt: skip
+    (record,) = bids.records([report("bidRequested", bids=[sent])], set())
+    assert record["user_ids"] == ["sharedId"]
+    assert record["eids"] == [{"source": "id.example", "ids": [redact("very-secret-id")]}]
+    assert record["timeout_ms"] == 800
+    assert "very-secret-id" not in json.dumps(record)
 
 
 def test_an_answer_after_the_timeout_has_its_price_but_did_not_take_part():

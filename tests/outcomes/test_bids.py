@@ -47,6 +47,33 @@ def test_prices_in_other_currencies_are_not_taken_for_dollars(tmp_path):
     assert row.isna()["cpm_usd"]
 
 
+RATES = {"date": "2026-11-20", "source": "a bank", "usd": {"EUR": 1.08}}
+
+
+def test_prices_become_dollars_by_the_rates_that_the_recording_states(tmp_path):
+    page = Page("fashion-1", bids=[BID, *({**BID, "currency": code} for code in ("EUR", "JPY"))])
+    table = bids.derive(record(tmp_path / "r", page, config={"rates": RATES}))
+    rows = table.set_index("currency")
+    assert rows["cpm_usd"].to_dict() == pytest.approx(
+        {"USD": 1.25, "EUR": 1.35, "JPY": float("nan")}, nan_ok=True
+    )
+    assert rows.loc["EUR", "rate"] == 1.08
+
+
+def test_rates_of_an_odd_shape_are_refused(tmp_path):
+    recording = record(tmp_path / "r", Page("fashion-1"), config={"rates": {"usd": {"EUR": -1}}})
+    with pytest.raises(BadInput, match="rates"):
+        bids.derive(recording)
+
+
+def test_a_row_says_whose_identifiers_went_along(tmp_path):
+    sent = {**BID, "deal": "D1", "user_ids": ["sharedId"], "timeout_ms": 800,
+            "eids": [{"source": "id.example", "ids": ["sha256:0011"]}, None]}  # fmt: skip
+    row = derive(tmp_path / "r", sent).iloc[0]
+    assert (row["id_systems"], row["user_ids"]) == ("id.example,sharedId", "sha256:0011")
+    assert (row["deal"], row["timeout_ms"]) == ("D1", 800)
+
+
 @pytest.mark.parametrize("cpm", ["1.5", "x" * 100_000, -1, 1e9, 10**400, True, [1], {"a": 1}, None])
 def test_a_price_that_cannot_be_one_is_missing_not_zero(tmp_path, cpm):
     table = derive(tmp_path / "r", {**BID, "cpm": cpm})

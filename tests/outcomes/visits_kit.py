@@ -74,14 +74,14 @@ class Page:
         }  # fmt: skip
 
 
-def record(folder: Path, *pages: Page) -> Recording:
+def record(folder: Path, *pages: Page, config: dict[str, Any] | None = None) -> Recording:
     plan = {"waves": [{"tracks": [{"steps": [{"id": p.id, "kind": "visit"} for p in pages]}]}]}
     with Recording.create(
         folder,
         study_files={"study.yaml": b"study: web\n"},
         study_hash="5" * 64,
         study={},
-        config={"config": "lab"},
+        config={"config": "lab", **(config or {})},
         plan=plan,
         tools={},
     ) as recording:

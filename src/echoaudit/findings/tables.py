@@ -15,6 +15,7 @@ from echoaudit.findings.audio_ads import (
     counts_table,
     creatives_table,
 )
+from echoaudit.findings.bid_rate import RATES, rates_table
 from echoaudit.findings.claims import claims_of
 from echoaudit.findings.excluded import TABLE as EXCLUDED
 from echoaudit.findings.excluded import excluded_table
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from echoaudit.recording import Recording
 
 _DERIVED: Mapping[str, tuple[Schema, Callable[..., pd.DataFrame], tuple[str, ...]]] = {
+    "bid_rate": (RATES, rates_table, ("bids",)),
     "parties": (PARTIES, parties_table, ("syncs",)),
     "delivery": (DELIVERY, delivery_table, ("steps", "utterances")),
     "attribution": (ATTRIBUTION, attribution_table, ("endpoints", "captures", "steps", "excluded")),

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 Row = Mapping[str, Any]
 Rows = set[tuple[str, ...]]
+PRICED = frozenset({"bid", "won", "rendered"})
+UNANSWERED = frozenset({"timeout", "requested"})
+"""States in which the page waited in vain: to its time limit, or to the visit's end."""
+TIMEOUT = "timeout"
 
 
 @dataclass(frozen=True)
@@ -108,27 +113,63 @@ def score_bids(
 ) -> Score:
     """Compare every answer of the exchange with what the browsers recorded.
 
+    A price, a no-bid and a timeout are three different answers. When the exchange answered and
+    the browser recorded that it waited in vain, the answer came too late for the page: the machine
+    was slow. Such pairs are ``uncertain``, neither right nor wrong; a late answer that the browser
+    calls a no-bid is wrong.
+
     Args:
-        found: rows of the bids outcome (``visit``, ``slot``, ``bidder``, ``cpm``).
+        found: rows of the bids outcome (``visit``, ``slot``, ``bidder``, ``state``, ``cpm``).
         log: the exchange's log (``account``, ``time``, ``slot``, ``bidder``, ``answer``, ``cpm``).
         windows: (visit, account, started, ended) of each finished visit.
     """
-    counted: dict[tuple[str, str, str, str], int] = {}
+    recorded = Counter((r["visit"], r["slot"], r["bidder"], _recorded(r)) for r in found)
+    planted = Counter(
+        (visit, entry["slot"], entry["bidder"], _answered(entry))
+        for visit, account, started, ended in windows
+        for entry in within(log, [(visit, account, started, ended)])
+    )
+    late = _overdue(recorded, planted)
+    recorded -= Counter({(*cell, TIMEOUT): number for cell, number in late.items()})
+    score = compare("bids", _numbered(recorded), _numbered(planted))
+    return replace(score, uncertain=late.total())
 
-    def numbered(visit: str, slot: str, bidder: str, cpm: float | None) -> tuple[str, ...]:
-        price = "no-bid" if cpm is None or math.isnan(cpm) else f"{cpm:.2f}"
-        key = (visit, slot, bidder, price)
-        counted[key] = counted.get(key, 0) + 1
-        return (*key, str(counted[key]))
 
-    recorded = {numbered(r["visit"], r["slot"], r["bidder"], r["cpm"]) for r in found}
-    counted.clear()
-    planted = set()
-    for visit, account, started, ended in windows:
-        for entry in within(log, [(visit, account, started, ended)]):
-            cpm = entry["cpm"] if entry["answer"] == "bid" else None
-            planted.add(numbered(visit, entry["slot"], entry["bidder"], cpm))
-    return compare("bids", recorded, planted)
+Cell = tuple[str, str, str]
+Answer = tuple[str, str, str, str]
+"""A cell (visit, slot, bidder) and the answer: a price or a word."""
+
+
+def _recorded(row: Row) -> str:
+    state, cpm = str(row["state"]), row["cpm"]
+    if state in PRICED and cpm is not None and not math.isnan(cpm):
+        return f"{cpm:.2f}"
+    return TIMEOUT if state in UNANSWERED else state
+
+
+def _answered(entry: Row) -> str:
+    if entry["answer"] == "bid":
+        return f"{entry['cpm']:.2f}"
+    return TIMEOUT if entry["answer"] == "late" else str(entry["answer"])
+
+
+def _overdue(recorded: Counter[Answer], planted: Counter[Answer]) -> Counter[Cell]:
+    """Timeouts beyond the planted ones, at most as many as answers that nobody recorded.
+
+    Those answers are taken out of ``planted``.
+    """
+    late: Counter[Cell] = Counter()
+    for *cell, answer in sorted((planted - recorded).elements()):
+        key = (cell[0], cell[1], cell[2])
+        timeout = (*key, TIMEOUT)
+        if answer != TIMEOUT and recorded[timeout] - planted[timeout] - late[key] > 0:
+            late[key] += 1
+            planted[*key, answer] -= 1
+    return late
+
+
+def _numbered(answers: Counter[Answer]) -> Rows:
+    return {(*key, str(n)) for key, number in answers.items() for n in range(1, number + 1)}
 
 
 def planted_effect(

@@ -2,11 +2,13 @@
 
 Rules for values that a page or a bidder may have made up: a CPM that is no number, negative or
 above ``MAX_CPM`` is missing, not zero; a latency outside an hour is missing; texts are one
-printable line of at most 200 characters; an unknown state is ``error``.
+printable line of at most 200 characters; an unknown state is ``error``. Prices in other currencies
+become dollars by the rates that the recording's configuration states, and by no others.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -26,6 +28,9 @@ STATES = ("requested", "bid", "no-bid", "timeout", "rejected", "error", "won", "
 MAX_CPM = 100_000.0
 """A hundred in the currency for one view: no honest bid is near it."""
 MAX_LATENCY = 3_600_000.0
+MOST_NAMES = 40
+DECIMALS = 6
+"""Of prices in dollars."""
 
 TABLE = Schema(
     NAME,
@@ -45,23 +50,55 @@ TABLE = Schema(
         Column("forced", "bool", "Whether echoaudit started the auction, not the page."),
         Column("cpm", "float", "Price as Prebid passed it on.", "currency per 1000 views"),
         Column("currency", "string", "Currency of `cpm`; empty when there is none."),
-        Column("cpm_usd", "float", "The same in dollars; missing in others.", "USD per 1000 views"),
+        Column(
+            "cpm_usd",
+            "float",
+            "The same in dollars; missing when no rate is known.",
+            "USD per 1000 views",
+        ),
+        Column("rate", "float", "Dollars for one unit of `currency` (setting `rates`)."),
         Column("size", "string", "Creative's size, WIDTHxHEIGHT."),
+        Column("media_type", "string", "`banner`, `video` or `native`."),
         Column("latency_ms", "float", "Time the bidder took to answer.", "ms"),
+        Column("timeout_ms", "float", "Time that the page gave it.", "ms"),
         Column("creative", "string", "Bidder's id of the creative."),
         Column("advertiser", "string", "Advertiser domains, comma-separated."),
+        Column("deal", "string", "Id of a deal between bidder and publisher."),
+        Column("reason", "string", "Why Prebid rejected the bid, or what the error was."),
+        Column("id_systems", "string", "Who made the user ids sent along, comma-separated."),
+        Column("user_ids", "string", "Tokens that stand for these ids, comma-separated."),
     ),
 )
 
 
 def derive(recording: Recording) -> pd.DataFrame:
     """The bid requests of all visits."""
+    rates = rates_of(recording.info.get("config"))
     return TABLE.conform(
-        row for step in recording.steps("visit") if step.has(BIDS) for row in _rows(step)
+        row for step in recording.steps("visit") if step.has(BIDS) for row in _rows(step, rates)
     )
 
 
-def _rows(step: StepEvidence) -> Iterator[dict[str, Any]]:
+def rates_of(config: Any) -> dict[str, float]:
+    """Dollars for one unit of each currency, by a recording's configuration.
+
+    Raises:
+        BadInput: its rates are none.
+    """
+    from pydantic import ValidationError
+
+    from echoaudit.study.models import ExchangeRates
+
+    stated = config.get("rates") if isinstance(config, Mapping) else None
+    if stated is None:
+        return {"USD": 1.0}
+    try:
+        return {**ExchangeRates.model_validate_json(json.dumps(stated)).usd, "USD": 1.0}
+    except ValidationError as error:
+        raise BadInput(f"the configuration's rates: {error.errors()[0]['msg']}") from error
+
+
+def _rows(step: StepEvidence, rates: Mapping[str, float]) -> Iterator[dict[str, Any]]:
     about = step.json(VISIT) if step.has(VISIT) else {}
     bids = step.json(BIDS)
     if not isinstance(bids, list):
@@ -70,12 +107,13 @@ def _rows(step: StepEvidence) -> Iterator[dict[str, Any]]:
     for place, bid in enumerate(bids):
         if not isinstance(bid, dict):
             raise BadInput(f"bid {place} is not an object", file=step.path(BIDS))
-        yield {**visit, **_row(bid)}
+        yield {**visit, **_row(bid, rates)}
 
 
-def _row(bid: Mapping[str, Any]) -> dict[str, Any]:
+def _row(bid: Mapping[str, Any], rates: Mapping[str, float]) -> dict[str, Any]:
     price = cpm(bid.get("cpm"))
     currency = currency_of(bid.get("currency"))
+    rate = rates.get(currency)
     state = bid.get("state")
     return {
         "slot": plain(bid.get("slot")) or "",
@@ -86,11 +124,17 @@ def _row(bid: Mapping[str, Any]) -> dict[str, Any]:
         "forced": bid.get("forced") is True,
         "cpm": price,
         "currency": currency,
-        "cpm_usd": price if currency == "USD" else None,
+        "cpm_usd": None if price is None or rate is None else round(price * rate, DECIMALS),
+        "rate": rate,
         "size": size(bid.get("size")),
+        "media_type": plain(bid.get("media_type")) or "",
         "latency_ms": _within(number(bid.get("latency_ms")), MAX_LATENCY),
+        "timeout_ms": _within(number(bid.get("timeout_ms")), MAX_LATENCY),
         "creative": plain(bid.get("creative")) or "",
-        "advertiser": _advertisers(bid.get("advertiser_domains")),
+        "advertiser": _names(bid.get("advertiser_domains")),
+        "deal": plain(bid.get("deal")) or "",
+        "reason": plain(bid.get("reason")) or "",
+        **_users(bid),
     }
 
 
@@ -115,6 +159,19 @@ def _within(value: float | None, limit: float) -> float | None:
     return value if value is not None and 0 <= value <= limit else None
 
 
-def _advertisers(value: Any) -> str:
-    names = value if isinstance(value, list) else []
-    return ",".join(sorted({name for found in names[:20] if (name := plain(found, 100))}))
+def _users(bid: Mapping[str, Any]) -> dict[str, str]:
+    eids = [one for one in _list(bid.get("eids")) if isinstance(one, dict)]
+    systems = [*(one.get("source") for one in eids), *_list(bid.get("user_ids"))]
+    tokens = [token for one in eids for token in _list(one.get("ids"))]
+    return {"id_systems": _names(systems), "user_ids": _names(tokens)}
+
+
+def _names(value: Any) -> str:
+    """Short texts in the order of the alphabet."""
+    return ",".join(
+        sorted({name for found in _list(value)[:MOST_NAMES] if (name := plain(found, 100))})
+    )
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

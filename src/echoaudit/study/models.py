@@ -536,6 +536,26 @@ class StorePage(Strict):
     """CSS selector of the part that is kept as a picture: not the one that names the account."""
 
 
+CurrencyCode = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Z]{3}$"),
+    _words("the three capital letters of a currency (ISO 4217)", "EUR"),
+]
+
+
+class ExchangeRates(Strict):
+    """What other currencies are worth; kept with the recording, so that prices can be redone."""
+
+    date: date
+    """The day that the rates are of."""
+    source: Text = Field(examples=["European Central Bank reference rates"])
+    """Who says so."""
+    usd: dict[CurrencyCode, Annotated[float, Field(gt=0, lt=1e6)]] = Field(
+        min_length=1, examples=[{"EUR": 1.08}]
+    )
+    """US dollars for one unit of each currency."""
+
+
 class Parallel(Strict):
     """How much runs at once."""
 
@@ -602,6 +622,8 @@ class Config(Strict):
     sign_in: SignIn | None = None
     opt_out: OptOut | None = None
     store: StorePage | None = None
+    rates: ExchangeRates | None = None
+    """How bids in other currencies become dollars; absent: they stay without a price in dollars."""
     speaker: SpeakerSettings = SpeakerSettings()
     microphone: MicrophoneSettings = MicrophoneSettings()
     conversation: Conversation = Conversation()

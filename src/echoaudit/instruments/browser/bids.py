@@ -11,11 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from echoaudit.recording import redact
+
 Json = dict[str, Any]
 
 EVENTS_LIMIT = 20_000
 """Reports taken in per visit; a page that sends more is up to no good."""
 TEXT_LIMIT = 500
+MOST_EIDS, MOST_IDS = 40, 10
+"""Systems of identifiers kept of one request, and identifiers of each."""
 MAX_TIME = 1e11
 """Seconds since 1970 that any clock may show."""
 
@@ -139,7 +143,7 @@ class _Book:
         if record is None:
             record = _record(report, bid, str(bid.get("auction")) in self._forced)
             known.append(record)
-        _advance(record, STATES[report.event])
+        _advance(record, _state(report))
         if ad is not None:
             record.update(_answer(bid))
         if report.event in ("bidderError", "bidRejected"):
@@ -154,6 +158,16 @@ def _own(known: list[Json], ad: Any) -> Json | None:
     if ad is None:
         return known[0] if known else None
     return next((record for record in known if record["ad"] in (ad, None)), None)
+
+
+def _state(report: Report) -> str:
+    """What an event says of its bids.
+
+    A request that Prebid itself cuts off at the time limit ends as an error. When that error comes
+    before the auction's own alarm, no other event tells that it was a timeout.
+    """
+    timed_out = report.event == "bidderError" and report.data.get("timedOut") is True
+    return "timeout" if timed_out else STATES[report.event]
 
 
 def _advance(record: Json, state: str) -> None:
@@ -181,13 +195,17 @@ def _record(report: Report, bid: Mapping[str, Any], forced: bool) -> Json:
         "latency_ms": None,
         "creative": None,
         "advertiser_domains": [],
+        "advertiser_name": None,
         "deal": None,
+        "media_type": None,
+        "timeout_ms": _number(bid.get("timeout")),
+        "user_ids": [_text(name) for name in _list(bid.get("userIds"))[:MOST_EIDS]],
+        "eids": list(_eids(bid.get("eids"))),
         "reason": None,
     }
 
 
 def _answer(bid: Mapping[str, Any]) -> Json:
-    domains = bid.get("domains")
     found = {
         "ad": _text(bid.get("ad")),
         "bidder": _text(bid.get("bidder")),
@@ -198,12 +216,27 @@ def _answer(bid: Mapping[str, Any]) -> Json:
         "size": _size(bid),
         "latency_ms": _number(bid.get("latency")),
         "creative": _text(bid.get("creative")),
-        "advertiser_domains": [_text(name) for name in domains[:20]]
-        if isinstance(domains, list)
-        else [],
+        "advertiser_domains": [_text(name) for name in _list(bid.get("domains"))[:20]],
+        "advertiser_name": _text(bid.get("advertiser")),
         "deal": _text(bid.get("deal")),
+        "media_type": _text(bid.get("mediaType")),
     }
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _eids(value: Any) -> Iterator[Json]:
+    """The systems whose identifiers were sent along; of each identifier a token that stands for it.
+
+    The identifiers themselves are in the recording only where the wire has them (``page.har``).
+    """
+    for one in _list(value)[:MOST_EIDS]:
+        if isinstance(one, dict):
+            ids = [text for found in _list(one.get("ids")) if (text := _text(found))]
+            yield {"source": _text(one.get("source")), "ids": [*map(redact, ids[:MOST_IDS])]}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _size(bid: Mapping[str, Any]) -> str | None:

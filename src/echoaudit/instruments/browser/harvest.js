@@ -24,10 +24,23 @@
     }
   };
 
-  const request = (bid) => ({
+  const list = (value) => (Array.isArray(value) ? value : []);
+
+  // Identifiers that go along with a request: extended ids, by the system that made each.
+  const eids = (bid, asked) => {
+    const users = [bid.ortb2, asked.ortb2].map((known) => (known || {}).user || {});
+    return [bid.userIdAsEids, ...users.flatMap((user) => [user.eids, (user.ext || {}).eids])]
+      .flatMap(list).slice(0, 40).map((one) => ({
+        source: one && one.source, ids: list(one && one.uids).slice(0, 10).map((uid) => uid && uid.id),
+      }));
+  };
+
+  const request = (bid, asked = {}) => ({
     request: bid.bidId, auction: bid.auctionId, bidder: bid.bidder || bid.bidderCode,
-    slot: bid.adUnitCode, sizes: bid.sizes, timeout: bid.timeout,
+    slot: bid.adUnitCode, sizes: bid.sizes, timeout: bid.timeout || asked.timeout,
+    userIds: Object.keys(bid.userId || {}), eids: eids(bid, asked),
   });
+  const requests = (asked) => list((asked || {}).bids).map((bid) => request(bid, asked));
 
   const answer = (bid) => ({
     request: bid.originalRequestId || bid.requestId, ad: bid.adId, auction: bid.auctionId,
@@ -36,19 +49,21 @@
     originalCurrency: bid.originalCurrency, width: bid.width, height: bid.height,
     latency: bid.timeToRespond, creative: bid.creativeId, deal: bid.dealId,
     domains: bid.meta && bid.meta.advertiserDomains, reason: bid.rejectionReason,
+    advertiser: bid.meta && (bid.meta.advertiserName || bid.meta.brandName),
     mediaType: bid.mediaType,
   });
 
   const digest = {
     auctionInit: (auction) => ({ auction: auction.auctionId, timeout: auction.timeout }),
     auctionEnd: (auction) => ({ auction: auction.auctionId }),
-    bidRequested: (bidder) => ({ bids: (bidder.bids || []).map(request) }),
-    bidTimeout: (bids) => ({ bids: Array.from(bids || []).map(request) }),
+    bidRequested: (bidder) => ({ bids: requests(bidder) }),
+    bidTimeout: (bids) => ({ bids: Array.from(bids || []).map((bid) => request(bid)) }),
     bidderError: ({ bidderRequest, error }) => ({
-      bids: ((bidderRequest || {}).bids || []).map(request),
+      bids: requests(bidderRequest),
+      timedOut: Boolean(error && error.timedOut),
       reason: [error && error.reason, error && error.statusText].find((x) => typeof x === "string"),
     }),
-    noBid: request,
+    noBid: (bid) => request(bid),
     bidResponse: answer,
     bidRejected: answer,
     bidWon: answer,

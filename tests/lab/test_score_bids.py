@@ -1,0 +1,61 @@
+"""The score of bids: a price, a no-bid and a timeout are three different answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from echoaudit.lab.score import score_bids
+
+WINDOWS = [("v", "f-1", 100.0, 200.0)]
+
+
+def truth(*answers):
+    return [
+        {"account": "f-1", "time": 150.0, "slot": "top", "bidder": f"b{n}", "answer": answer,
+         "cpm": cpm}
+        for n, (answer, cpm) in enumerate(answers)
+    ]  # fmt: skip
+
+
+def recorded(*answers):
+    return [
+        {"visit": "v", "slot": "top", "bidder": f"b{n}", "state": state, "cpm": cpm}
+        for n, (state, cpm) in enumerate(answers)
+    ]
+
+
+def test_every_answer_in_its_state_is_right():
+    log = truth(("bid", 1.5), ("no-bid", 0.0), ("late", 2.0), ("late", 2.0), ("bid", 0.5))
+    found = recorded(
+        ("rendered", 1.5), ("no-bid", None), ("timeout", None), ("timeout", 2.0), ("bid", 0.5)
+    )
+    score = score_bids(found, log, WINDOWS)
+    assert (score.perfect, score.right, score.uncertain) == (True, 5, 0)
+
+
+@pytest.mark.parametrize("state", ["timeout", "requested"])
+def test_an_answer_that_came_too_late_for_the_page_is_uncertain_and_no_no_bid(state):
+    log = truth(*[("bid", 1.5)] * 12)
+    score = score_bids(recorded(*[(state, None)] * 12), log, WINDOWS)
+    assert (score.perfect, score.found, score.uncertain) == (True, 0, 12)
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (("bid", 1.5), ("no-bid", None)),
+        (("late", 1.5), ("no-bid", None)),
+        (("late", 1.5), ("bid", 1.5)),
+        (("no-bid", 0.0), ("error", None)),
+        (("bid", 1.5), ("bid", 1.6)),
+        (("bid", 1.5), ("bid", None)),
+    ],
+)
+def test_one_answer_taken_for_another_is_wrong(answer, found):
+    score = score_bids(recorded(found), truth(answer), WINDOWS)
+    assert (len(score.wrong), len(score.missed), score.uncertain) == (1, 1, 0)
+
+
+def test_a_timeout_where_nobody_was_asked_is_invented():
+    score = score_bids(recorded(("timeout", None)), [], WINDOWS)
+    assert score.wrong == ("v top b0 timeout 1",)
