@@ -43,6 +43,7 @@ class Opened:
         steps: pd.DataFrame
         audio_ads: pd.DataFrame
         creatives: pd.DataFrame
+        bid_rate: pd.DataFrame
         parties: pd.DataFrame
         delivery: pd.DataFrame
         attribution: pd.DataFrame
