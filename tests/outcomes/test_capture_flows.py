@@ -357,18 +357,16 @@ def test_a_hello_without_a_name():
 
 def test_ja4_is_the_specification_s_example():
     # The worked example of FoxIO's JA4 specification, as a hello of those parts.
-    from echoaudit.outcomes.traffic.tls import _ja4, _Offer
+    from echoaudit.outcomes.traffic.tls import _Offer, _open_part
 
     ciphers = "1301 1302 1303 c02b c02f c02c c030 cca9 cca8 c013 c014 009c 009d 002f 0035"
     extensions = "001b 0000 0033 0010 4469 0017 002d 000d 0005 0023 0012 002b ff01 000b 000a 0015"
     signatures = "0403 0804 0401 0503 0805 0501 0806 0601"
 
-    def codes(text):
-        return tuple(int(code, 16) for code in text.split())
-
-    offer = _Offer("t", (0x0A0A, 0x0304), (0x2A2A, *codes(ciphers)),
-                   (0x3A3A, *codes(extensions)), codes(signatures), ("h2",))  # fmt: skip
-    assert _ja4(offer) == "t13d1516h2_8daaf6152771_e5627efa2ab1"
+    code = bytes.fromhex
+    offer = _Offer("t", code("0303"), code("2a2a" + ciphers), code("3a3a" + extensions),
+                   code("04 0a0a 0304"), code("0010" + signatures), b"\0\3\2h2")  # fmt: skip
+    assert _open_part(offer) == (("h2",), "t13d1516h2_8daaf6152771_e5627efa2ab1")
 
 
 # --- QUIC -------------------------------------------------------------------------------------

@@ -1,15 +1,27 @@
 """The scanner in C against the one in Python: the same flows, names and notes, on any capture."""
 
 import random
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from captures_kit import Talk, enhanced, interface, pcap, pcapng, read, section, secure, udp
+from captures_kit import (
+    Talk,
+    enhanced,
+    handshake,
+    interface,
+    pcap,
+    pcapng,
+    read,
+    section,
+    secure,
+    udp,
+)
 
 from echoaudit.errors import BadInput, Unavailable
-from echoaudit.outcomes.traffic import quick, read_capture, scan
+from echoaudit.outcomes.traffic import quick, read_capture, scan, tls
 from echoaudit.outcomes.traffic.flows import Half, LiveFlow
 
 ROOT = Path(__file__).parents[2]
@@ -32,12 +44,12 @@ def synthetic(tmp_path_factory):
 
 @needs_c
 def test_the_same_on_a_large_capture_and_most_of_it_taken_by_c(synthetic, monkeypatch):
-    looked, stream = [], scan.Scanner._stream
+    left, plain = [], scan.Scanner._plain
     monkeypatch.setattr(
-        scan.Scanner, "_stream", lambda self, *rest: (looked.append(1), stream(self, *rest))
+        scan.Scanner, "_plain", lambda self, *rest: (left.append(1), plain(self, *rest))
     )
     compiled = read_capture(synthetic, scanner="c")
-    assert 0 < len(looked) < compiled.packets / 5
+    assert len(left) < compiled.packets / 100
     assert compiled == read_capture(synthetic, scanner="python")
 
 
@@ -90,75 +102,126 @@ def test_times_are_the_same_to_the_last_bit(resolution):
         assert compiled.flows[0].last == plain.flows[0].last
 
 
+class Flows:
+    """Makes flows for C and keeps what it hands on."""
+
+    def __init__(self, want=0):
+        self.want, self.tcp, self.udp, self.opened, self.looked = want, {}, {}, [], []
+
+    def pcap(self, data, at=24):
+        takers = self.tcp, self.udp, self.open, self.look, self.look
+        return _module().pcap(data, at, False, 16, 1e6, *takers)
+
+    def open(self, protocol, key, time, source, target):
+        flow = LiveFlow(protocol, key, self.want)
+        flow.a.first = flow.b.first = time
+        table = {6: self.tcp, 17: self.udp}[protocol]
+        table |= {key: flow.a, flow.b.key: flow.b}
+        self.opened.append((protocol, key, source, target))
+        return flow.a
+
+    def look(self, half, data, time, about):
+        self.looked.append((half, data, time, about))
+        half.want -= 1
+
+
 @needs_c
-def test_c_takes_what_needs_no_look_and_nothing_else():
-    talk = secure("a.example")
-    before = len(talk.packets)
+def test_c_opens_flows_counts_them_and_hands_on_what_is_wanted():
+    sent, answered = handshake("a.example", "1.3")
+    talk = Talk().open().send(True, sent).send(False, answered)
     for _ in range(50):
         talk.send(True, b"x" * 100)
+    flows, size = Flows(want=1), sum(len(frame) for _, frame in talk.packets)
     data = pcap(talk.packets)
-    flow = LiveFlow(6, talk.packets[0][1][26:38], 0)
-    looked = []
-    assert _pcap(data, 24, {}, looked) == (
-        len(data),
-        len(talk.packets),
-        sum(len(frame) for _, frame in talk.packets),
+    assert flows.pcap(data) == (len(data), len(talk.packets), size)
+    first = talk.packets[0][1]
+    assert flows.opened == [(6, first[26:38], first[6:12], first[:6])]
+    up, down = (
+        flows.tcp[key]
+        for key in (first[26:38], first[30:34] + first[26:30] + first[36:38] + first[34:36])
     )
-    key, first, length, frame = looked[0]
-    sent = talk.packets[0][1]
-    assert (key, first, length) == (flow.a.key, sent[34:], len(sent) - 34)
-    assert frame == (1, len(sent), pytest.approx(talk.packets[0][0]), sent[6:12], sent[:6])
-    flow.a.last, flow.a.next = 0.0, 0
-    looked.clear()
-    _pcap(pcap(talk.packets[:1]), 24, {flow.a.key: flow.a}, looked)
-    assert len(looked) == 1  # a SYN opens a flow
-    looked.clear()
-    start = len(pcap(talk.packets[:before]))
-    flow.a.next = int.from_bytes(talk.packets[before][1][38:42], "big")
-    at, packets, octets = _pcap(data, start, {flow.a.key: flow.a}, looked)
-    assert (at, packets, looked) == (len(data), 50, [])
-    assert octets == flow.a.octets == sum(len(frame) for _, frame in talk.packets[before:])
-    assert flow.a.last == pytest.approx(talk.packets[-1][0], abs=1e-6)
+    hello, answer = talk.packets[3], talk.packets[4]
+    assert flows.looked == [
+        (up, hello[1][54:], pytest.approx(hello[0]), up.isn + 1),
+        (down, answer[1][54:], pytest.approx(answer[0]), down.isn + 1),
+    ]
+    assert (up.syn, down.syn) == (2, 18)
+    assert up.packets + down.packets == len(talk.packets)
+    assert up.octets + down.octets == size
+    up.settle()
+    down.settle()
+    assert up.payload + down.payload == sum(len(frame) - 54 for _, frame in talk.packets)
+    assert up.last == pytest.approx(talk.packets[-1][0], abs=1e-6)
+
+
+@needs_c
+def test_c_stops_at_what_is_not_plain():
+    reset = Talk().open().send(True, flags="R")
+    gap = Talk().open().send(True, b"a").send(True, b"b").send(True, b"c")
+    del gap.packets[-2]
+    back = Talk().open().send(True, b"a")
+    back.packets[-1] = (back.packets[-1][0] - 9, back.packets[-1][1])
+    for talk in (reset, gap, back):
+        data, last = pcap(talk.packets), len(pcap(talk.packets[-1:])) - 24
+        assert Flows().pcap(data)[:2] == (len(data) - last, len(talk.packets) - 1)
 
 
 @needs_c
 @pytest.mark.parametrize("cut", range(1, 90))
 def test_c_reads_nothing_beyond_its_buffer(cut):
-    talk = Talk().open()
-    flow = LiveFlow(6, talk.packets[0][1][26:38], 0)
-    flow.a.last = 0.0
-    data = pcap(talk.packets[2:])
+    data = pcap(Talk().open().packets[2:])
     short = data[: len(data) - cut]
-    table = {flow.a.key: flow.a}
-    assert _pcap(short, 24, table, [])[1] == 0
-    assert _pcap(short, len(short) + cut, table, [])[1] == 0
-    assert _pcap(short, -cut, table, [])[1] == 0
+    for at in (24, len(short) + cut, -cut):
+        assert Flows().pcap(short, at)[1] == 0
 
 
 @needs_c
-def test_c_refuses_tables_that_hold_something_else():
+def test_c_refuses_flows_that_are_something_else():
     frame = Talk().open().packets[2]
+    flows = Flows()
+    flows.tcp[frame[1][26:38]] = "half"
     with pytest.raises(TypeError, match="Counters only"):
-        _pcap(pcap([frame]), 24, {frame[1][26:38]: "half"}, [])
+        flows.pcap(pcap([frame]))
+    flows = Flows()
+    flows.open = lambda *_: "half"
+    with pytest.raises(TypeError, match="made of Counters"):
+        flows.pcap(pcap([frame]))
     assert issubclass(Half, _module().Counters)
 
 
 @needs_c
-def test_an_error_of_what_looks_into_a_packet_comes_through():
+@pytest.mark.parametrize("failing", ["open", "look"])
+def test_an_error_of_what_looks_into_a_packet_comes_through(failing):
     def broken(*_):
         raise ZeroDivisionError
 
+    flows = Flows(want=9)
+    setattr(flows, failing, broken)
     with pytest.raises(ZeroDivisionError):
-        _module().pcap(pcap(Talk().open().packets), 24, False, 16, 1e6, {}, {}, broken, broken)
+        flows.pcap(pcap(secure("a.example").packets))
 
 
-def _pcap(data, at, tcp, looked):
-    """Places, packets and bytes of what C takes of a pcap; what it hands on comes to ``looked``."""
+@needs_c
+def test_extensions_are_the_same_however_they_are_cut():
+    up, down = handshake("a.example", "1.3")
+    client, server = up[5:], down[5 : 9 + int.from_bytes(down[6:9], "big")]
+    ciphers = 39 + client[38]
+    places = ciphers + 2 + int.from_bytes(client[ciphers : ciphers + 2], "big") + 2, 42 + server[38]
+    for message, at in zip((client, server), places, strict=True):
+        assert extensions_of(quick.extensions, message, at)[0]
+        for size in range(at - 1, len(message) + 1):
+            cut = message[:size]
+            assert extensions_of(quick.extensions, cut, at) == extensions_of(
+                tls.extensions, cut, at
+            )
 
-    def taker(*given):
-        looked.append(given)
 
-    return _module().pcap(data, at, False, 16, 1e6, tcp, {}, taker, taker)
+def extensions_of(walk, message, at):
+    """What one of both makes of a message; nothing when it refuses."""
+    try:
+        return walk(message, at)
+    except (ValueError, struct.error):
+        return None
 
 
 def _module():

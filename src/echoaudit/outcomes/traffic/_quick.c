@@ -1,11 +1,10 @@
-/* The quick way in C: what ``scan.Scanner.feed`` does for most packets, on whole buffers.
+/* The quick way in C: what ``scan.Scanner`` does for most packets, on whole buffers.
 
-   Takes packets with plain headers. One that belongs to a known flow and needs no look it counts: a
-   bare acknowledgement, the next bytes of a TCP stream, a datagram of a flow whose name is no longer
-   looked for. Any other it hands to Python, taken apart (``Scanner._stream``, ``_datagram``). At
-   packets whose headers are not plain it stops and leaves them to Python, untouched. It keeps no
-   state of its own and reads no byte before it checked that it is there.
-   ``docs/reliability.md`` says how both ways are held against each other. */
+   Takes packets with plain headers: counts them, follows TCP's sequence numbers, and hands payload
+   that may carry a name to Python (``inspect.Names``), which also makes the flows. At a packet that
+   is not plain (odd headers, a reset, a gap, a step back in time) it stops and leaves that to
+   Python, untouched. It keeps no state of its own and reads no byte before it checked that it is
+   there. ``docs/reliability.md`` says how both ways are held against each other. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030b0000
@@ -15,20 +14,22 @@
 #include <string.h>
 #include <structmember.h>
 
-enum { FIN = 1, SYN = 2, RST = 4, TCP = 6, UDP = 17, ENHANCED = 6 };
+enum { FIN = 1, SYN = 2, RST = 4, ACK = 16, TCP = 6, UDP = 17, ENHANCED = 6 };
 enum { QUIET = 300 }; /* seconds, as in flows.py */
-enum { INTERFACE = 2 }; /* as in quick.py: of the functions here; another number is not used */
+enum { INTERFACE = 3 }; /* as in quick.py: of the functions here; another number is not used */
 enum { ERROR = -1, OTHER = 0, TAKEN = 1 };
 
 /* What both ways count of one direction of a flow; ``flows.Half`` inherits from it. */
 typedef struct {
     PyObject_HEAD
     unsigned long long packets, octets, payload;
-    long long next, want;
-    double last;
-    char ended;
+    long long next, expected, isn, want;
+    double first, last;
+    unsigned char syn;
+    char ended, gapped;
 } Counters;
 
+static const long long WORD = 0xFFFFFFFF;
 static PyTypeObject *counters_type;
 
 typedef struct {
@@ -39,8 +40,10 @@ typedef struct {
 
 typedef struct {
     PyObject *tcp, *udp; /* halves of flows by key */
-    PyObject *stream, *datagram; /* what takes packets that must be looked into */
+    PyObject *open; /* makes a flow */
+    PyObject *segment, *datagram; /* what looks into payload */
     unsigned long long packets, octets;
+    int opened; /* whether the packet's flow is new */
 } Run;
 
 typedef struct {
@@ -65,8 +68,9 @@ static uint32_t word(const Bytes *file, Py_ssize_t at) {
 typedef struct {
     int protocol;
     int32_t length; /* bytes behind the IP header */
-    const uint8_t *key;
-    Py_ssize_t key_size; /* addresses and ports */
+    const uint8_t *key; /* addresses and ports */
+    Py_ssize_t key_size;
+    const uint8_t *ports; /* where the segment or datagram begins */
 } Headers;
 
 static int is_plain_ipv4(const uint8_t *p) { return p[12] == 8 && p[13] == 0 && p[14] == 0x45; }
@@ -81,13 +85,14 @@ static int read_headers(const Packet *packet, Headers *found) {
     if (packet->captured < 54) return 0;
     if (is_plain_ipv4(p)) {
         if (big16(p + 20) & 0x3FFF) return 0;
-        *found = (Headers){p[23], (int32_t)big16(p + 16) - 20, p + 26, 12};
+        *found = (Headers){p[23], (int32_t)big16(p + 16) - 20, p + 26, 12, p + 34};
     } else if (packet->captured >= 74 && is_plain_ipv6(p)) {
-        *found = (Headers){p[20], (int32_t)big16(p + 18), p + 22, 36};
+        *found = (Headers){p[20], (int32_t)big16(p + 18), p + 22, 36, p + 54};
     } else {
         return 0;
     }
-    return found->protocol == TCP || found->protocol == UDP;
+    return (found->protocol == TCP && found->length >= 20) ||
+           (found->protocol == UDP && found->length >= 8);
 }
 
 /* The direction that a packet belongs to, borrowed; NULL when there is none, or an error is set. */
@@ -102,52 +107,103 @@ static Counters *find(PyObject *table, PyObject *key) {
 }
 
 static void count(Counters *half, const Packet *packet) {
+    if (half->packets == 0) half->first = packet->time;
     half->packets += 1;
     half->octets += packet->original;
     half->last = packet->time;
 }
 
-static int take_segment(Counters *half, const Headers *headers, const Packet *packet) {
-    const uint8_t *tcp = headers->key + headers->key_size;
-    long long sequence = big32(tcp);
-    uint32_t flags = big16(tcp + 8);
-    if (flags & (SYN | RST) || flags < 0x5000) return OTHER;
-    int32_t carried = headers->length - (int32_t)(flags >> 12 << 2);
-    if (carried < 0 || (carried > 0 && sequence != half->next)) return OTHER;
-    count(half, packet);
-    if (carried) half->next = sequence + carried;
-    if (flags & FIN) half->ended = 1;
-    return TAKEN;
-}
-
-static int take_datagram(Counters *half, const Headers *headers, const Packet *packet) {
-    if (half->want || headers->length < 8 || packet->time - half->last > QUIET) return OTHER;
-    count(half, packet);
-    half->payload += (unsigned)(headers->length - 8);
-    return TAKEN;
-}
-
-/* Hand a packet to Python: key, what was captured of the segment, its length, and its frame. */
-static int look(PyObject *taker, PyObject *key, const Headers *headers, const Packet *packet) {
-    const uint8_t *data = headers->key + headers->key_size - 4;
+/* Hand what was captured of ``carried`` bytes of payload, which begin at ``data``, to Python. */
+static int look(PyObject *taker, Counters *half, const Packet *packet, const uint8_t *data,
+                int32_t carried, long long about) {
     Py_ssize_t size = packet->captured - (data - packet->data);
-    if (headers->length < 20) return OTHER;
-    if (size > headers->length) size = headers->length;
-    PyObject *done = PyObject_CallFunction(
-        taker, "Oy#i(iIdy#y#)", key, data, size, (int)headers->length, 1, packet->original,
-        packet->time, packet->data + 6, (Py_ssize_t)6, packet->data, (Py_ssize_t)6);
+    PyObject *done = PyObject_CallFunction(taker, "Oy#dL", half, data,
+                                           size < carried ? size : carried, packet->time, about);
     Py_XDECREF(done);
     return done == NULL ? ERROR : TAKEN;
 }
 
+/* The first packet of a flow, or the first answer. */
+static int take_syn(Run *run, Counters *half, const Packet *packet, uint32_t flags,
+                    uint32_t sequence) {
+    if (half->packets || !(run->opened || flags & ACK)) return OTHER;
+    count(half, packet);
+    half->syn = flags & (SYN | ACK);
+    half->isn = sequence;
+    half->expected = (sequence + 1) & WORD;
+    half->next = half->want ? -1 : half->expected;
+    return TAKEN;
+}
+
+/* Payload that is new and next, or all seen before; ``flows.Half.fresh`` knows the other cases. */
+static int take_data(Run *run, Counters *half, const Packet *packet, const uint8_t *data,
+                     int32_t carried, uint32_t sequence) {
+    if (half->next > half->expected && half->expected >= 0) { /* flows.Half.settle */
+        half->payload += (unsigned long long)(half->next - half->expected);
+        half->expected = half->next = half->next & WORD;
+    }
+    int32_t ahead = half->expected < 0 ? 0 : (int32_t)(sequence - (uint32_t)half->expected);
+    if (ahead > 0 || (ahead < 0 && (half->gapped || ahead + carried > 0))) return OTHER;
+    count(half, packet);
+    if (ahead == 0) {
+        half->payload += (unsigned)carried;
+        half->expected = (sequence + (uint32_t)carried) & WORD;
+    }
+    int taken = half->want ? look(run->segment, half, packet, data, carried, sequence) : TAKEN;
+    half->next = half->want ? -1 : half->expected;
+    return taken;
+}
+
+static int take_segment(Run *run, Counters *half, const Headers *headers, const Packet *packet) {
+    const uint8_t *tcp = headers->ports;
+    uint32_t sequence = big32(tcp + 4), flags = big16(tcp + 12);
+    int32_t header = (int32_t)(flags >> 12 << 2), carried = headers->length - header, taken = TAKEN;
+    if (flags & RST || header < 20 || carried < 0 || (flags & SYN && carried)) return OTHER;
+    if (flags & SYN) {
+        taken = take_syn(run, half, packet, flags, sequence);
+    } else if (carried == 0 || sequence == half->next) {
+        count(half, packet);
+        if (carried) half->next = (long long)sequence + carried;
+    } else if (packet->captured >= tcp - packet->data + header) {
+        taken = take_data(run, half, packet, tcp + header, carried, sequence);
+    } else {
+        return OTHER;
+    }
+    if (flags & FIN && taken != OTHER) half->ended = 1;
+    return taken;
+}
+
+static int take_datagram(Run *run, Counters *half, const Headers *headers, const Packet *packet) {
+    int32_t carried = headers->length - 8;
+    if (packet->time - (half->packets ? half->last : half->first) > QUIET) return OTHER;
+    count(half, packet);
+    half->payload += (unsigned)carried;
+    if (!half->want) return TAKEN;
+    return look(run->datagram, half, packet, headers->ports + 8, carried, carried);
+}
+
+static Counters *open_flow(Run *run, PyObject *key, const Headers *headers, const Packet *packet) {
+    PyObject *half = PyObject_CallFunction(
+        run->open, "iOdy#y#", headers->protocol, key, packet->time, packet->data + 6,
+        (Py_ssize_t)6, packet->data, (Py_ssize_t)6);
+    if (half == NULL || PyObject_TypeCheck(half, counters_type)) return (Counters *)half;
+    Py_DECREF(half);
+    PyErr_SetString(PyExc_TypeError, "a flow must be made of Counters");
+    return NULL;
+}
+
 static int take_with_key(Run *run, PyObject *key, const Headers *headers, const Packet *packet) {
-    int stream = headers->protocol == TCP, taken = OTHER;
+    int stream = headers->protocol == TCP;
     Counters *half = find(stream ? run->tcp : run->udp, key);
-    if (half == NULL && PyErr_Occurred()) return ERROR;
-    if (half != NULL && packet->time >= half->last)
-        taken = (stream ? take_segment : take_datagram)(half, headers, packet);
-    if (taken == TAKEN) return TAKEN;
-    return look(stream ? run->stream : run->datagram, key, headers, packet);
+    run->opened = half == NULL;
+    if (half != NULL) Py_INCREF((PyObject *)half);
+    else if (!PyErr_Occurred()) half = open_flow(run, key, headers, packet);
+    if (half == NULL) return ERROR;
+    int taken = OTHER;
+    if (packet->time >= (half->packets ? half->last : half->first))
+        taken = (stream ? take_segment : take_datagram)(run, half, headers, packet);
+    Py_DECREF(half);
+    return taken;
 }
 
 static int take(Run *run, const Packet *packet) {
@@ -167,10 +223,13 @@ static int take(Run *run, const Packet *packet) {
 /* --- containers -------------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(pcap_doc,
-"pcap(buffer, at, big, header, per_second, tcp, udp, stream, datagram) -> (at, packets, octets)\n\n"
+"pcap(buffer, at, big, header, per_second, tcp, udp, open, segment, datagram)\n"
+"    -> (at, packets, octets)\n\n"
 "Take records of Ethernet frames from ``at`` on; stop at the first that is not plain or whole.\n"
-"``header`` is the length of a record's header, ``tcp`` and ``udp`` are halves of flows by key,\n"
-"``stream`` and ``datagram`` take what must be looked into.");
+"``header`` is the length of a record's header, ``tcp`` and ``udp`` are halves of flows by key.\n"
+"``open(protocol, key, time, source, target)`` makes a flow and returns the half of the key;\n"
+"``segment(half, data, time, sequence)`` and ``datagram(half, data, time, length)`` look into\n"
+"payload.");
 
 static PyObject *pcap(PyObject *module, PyObject *arguments) {
     Py_buffer buffer;
@@ -178,9 +237,9 @@ static PyObject *pcap(PyObject *module, PyObject *arguments) {
     double per_second;
     Bytes file;
     Run run = {0};
-    if (!PyArg_ParseTuple(arguments, "y*npndO!O!OO", &buffer, &at, &file.big, &header,
+    if (!PyArg_ParseTuple(arguments, "y*npndO!O!OOO", &buffer, &at, &file.big, &header,
                           &per_second, &PyDict_Type, &run.tcp, &PyDict_Type, &run.udp,
-                          &run.stream, &run.datagram))
+                          &run.open, &run.segment, &run.datagram))
         return NULL;
     file.data = buffer.buf;
     file.size = buffer.len;
@@ -219,7 +278,7 @@ static int read_time(const Py_buffer *clocks, uint32_t number, uint64_t ticks, d
 }
 
 PyDoc_STRVAR(pcapng_doc,
-"pcapng(buffer, at, big, clocks, last, tcp, udp, stream, datagram)\n"
+"pcapng(buffer, at, big, clocks, last, tcp, udp, open, segment, datagram)\n"
 "    -> (at, packets, octets, last)\n\n"
 "The same for enhanced packet blocks. ``clocks`` holds ticks per second (8 bytes; 0: no Ethernet)\n"
 "and offset in seconds (a double) of each interface. ``last`` is the time of the last packet.");
@@ -230,9 +289,9 @@ static PyObject *pcapng(PyObject *module, PyObject *arguments) {
     double last;
     Bytes file;
     Run run = {0};
-    if (!PyArg_ParseTuple(arguments, "y*npy*dO!O!OO", &buffer, &at, &file.big, &clocks, &last,
-                          &PyDict_Type, &run.tcp, &PyDict_Type, &run.udp, &run.stream,
-                          &run.datagram))
+    if (!PyArg_ParseTuple(arguments, "y*npy*dO!O!OOO", &buffer, &at, &file.big, &clocks, &last,
+                          &PyDict_Type, &run.tcp, &PyDict_Type, &run.udp, &run.open,
+                          &run.segment, &run.datagram))
         return NULL;
     file.data = buffer.buf;
     file.size = buffer.len;
@@ -257,6 +316,59 @@ static PyObject *pcapng(PyObject *module, PyObject *arguments) {
     return taken == ERROR ? NULL : Py_BuildValue("nKKd", at, run.packets, run.octets, last);
 }
 
+/* --- TLS --------------------------------------------------------------------------------------- */
+
+/* Server name, signatures, ALPN, versions, Encrypted ClientHello: as in tls.py. */
+static int is_used(uint32_t code) {
+    return code == 0 || code == 13 || code == 16 || code == 43 || code == 0xFE0D;
+}
+
+/* Where the extension behind that at ``at`` begins; beyond ``end`` when this one is cut. */
+static Py_ssize_t skip(const uint8_t *message, Py_ssize_t at, Py_ssize_t end) {
+    return end - at < 4 ? end + 1 : at + 4 + (Py_ssize_t)big16(message + at + 2);
+}
+
+static int put(PyObject *bodies, const uint8_t *extension) {
+    PyObject *code = PyLong_FromLong((long)big16(extension));
+    PyObject *body = PyBytes_FromStringAndSize((const char *)extension + 4, big16(extension + 2));
+    int failed = code == NULL || body == NULL || PyDict_SetItem(bodies, code, body) < 0;
+    Py_XDECREF(code);
+    Py_XDECREF(body);
+    return failed;
+}
+
+PyDoc_STRVAR(extensions_doc,
+"extensions(message, at) -> (codes, bodies)\n\n"
+"The extensions of a hello, whose length stands at ``at``: two bytes of code each, and the bodies\n"
+"of those of use by code. ``ValueError`` when they are cut.");
+
+static PyObject *extensions(PyObject *module, PyObject *arguments) {
+    const char *given;
+    Py_ssize_t size, at, end, count = 0;
+    if (!PyArg_ParseTuple(arguments, "y#n", &given, &size, &at)) return NULL;
+    const uint8_t *message = (const uint8_t *)given;
+    int none = at == size, cut = !none && (at < 0 || size - at < 2);
+    end = none || cut ? at : at + 2 + (Py_ssize_t)big16(message + at);
+    at += none ? 0 : 2;
+    if (!cut && end <= size) {
+        Py_ssize_t here = at;
+        for (; here < end; count++) here = skip(message, here, end);
+        cut = here != end;
+    }
+    if (cut || end > size) return PyErr_Format(PyExc_ValueError, "extensions cut");
+    PyObject *codes = PyBytes_FromStringAndSize(NULL, 2 * count), *bodies = PyDict_New();
+    int failed = codes == NULL || bodies == NULL;
+    for (char *out = failed ? NULL : PyBytes_AsString(codes); !failed && at < end; out += 2) {
+        memcpy(out, message + at, 2);
+        if (is_used(big16(message + at))) failed = put(bodies, message + at);
+        at = skip(message, at, end);
+    }
+    if (!failed) return Py_BuildValue("NN", codes, bodies);
+    Py_XDECREF(codes);
+    Py_XDECREF(bodies);
+    return NULL;
+}
+
 /* --- the module -------------------------------------------------------------------------------- */
 
 static PyMemberDef counters_members[] = {
@@ -264,13 +376,30 @@ static PyMemberDef counters_members[] = {
     {"octets", T_ULONGLONG, offsetof(Counters, octets), 0, NULL},
     {"payload", T_ULONGLONG, offsetof(Counters, payload), 0, NULL},
     {"next", T_LONGLONG, offsetof(Counters, next), 0, NULL},
+    {"expected", T_LONGLONG, offsetof(Counters, expected), 0, NULL},
+    {"isn", T_LONGLONG, offsetof(Counters, isn), 0, NULL},
     {"want", T_LONGLONG, offsetof(Counters, want), 0, NULL},
+    {"first", T_DOUBLE, offsetof(Counters, first), 0, NULL},
     {"last", T_DOUBLE, offsetof(Counters, last), 0, NULL},
+    {"syn", T_UBYTE, offsetof(Counters, syn), 0, NULL},
     {"ended", T_BOOL, offsetof(Counters, ended), 0, NULL},
+    {"gapped", T_BOOL, offsetof(Counters, gapped), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
-static PyType_Slot counters_slots[] = {{Py_tp_members, counters_members}, {0, NULL}};
+static PyObject *counters_new(PyTypeObject *type, PyObject *arguments, PyObject *named) {
+    Counters *half = (Counters *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    if (half == NULL) return NULL;
+    half->first = half->last = Py_HUGE_VAL;
+    half->next = half->expected = half->isn = -1;
+    return (PyObject *)half;
+}
+
+static PyType_Slot counters_slots[] = {
+    {Py_tp_new, counters_new},
+    {Py_tp_members, counters_members},
+    {0, NULL},
+};
 
 static PyType_Spec counters_spec = {
     .name = "echoaudit.outcomes.traffic._quick.Counters",
@@ -282,6 +411,7 @@ static PyType_Spec counters_spec = {
 static PyMethodDef methods[] = {
     {"pcap", pcap, METH_VARARGS, pcap_doc},
     {"pcapng", pcapng, METH_VARARGS, pcapng_doc},
+    {"extensions", extensions, METH_VARARGS, extensions_doc},
     {NULL, NULL, 0, NULL},
 };
 

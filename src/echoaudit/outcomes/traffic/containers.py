@@ -22,7 +22,7 @@ Record = tuple[bytes, int, int, int, float, int]
 """Buffer, offset of the packet in it, captured bytes, original bytes, seconds since 1970, link."""
 
 ETHERNET = 1
-CHUNK = 1 << 16
+CHUNK = 1 << 17
 LARGEST_PACKET = 1 << 18
 """Bytes; the limit that libpcap and Wireshark put on one packet."""
 LARGEST_BLOCK = LARGEST_PACKET + (1 << 16)
@@ -105,11 +105,10 @@ class Window:
         missing = self.at + count - len(self.buffer)
         if missing <= 0:
             return True
-        parts = [self.buffer[self.at :]]
+        self.buffer, self.at = self.buffer[self.at :], 0
         while missing > 0 and (part := self._read(max(CHUNK, missing))):
-            parts.append(part)
+            self.buffer += part
             missing -= len(part)
-        self.buffer, self.at = b"".join(parts), 0
         return missing <= 0
 
     def peek(self, count: int) -> bytes:

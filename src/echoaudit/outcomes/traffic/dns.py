@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address
+from functools import lru_cache
 from struct import Struct
 from typing import NamedTuple
+
+from echoaudit.outcomes.traffic.headers import address
 
 _PLAIN = re.compile(rb"[A-Za-z0-9_-]+")
 _head = Struct("!HHHHHH").unpack_from
@@ -14,12 +16,15 @@ _two = Struct("!HH").unpack_from
 _record = Struct("!HHIH").unpack_from
 
 A, NS, CNAME, PTR, TXT, AAAA, SVCB, HTTPS = 1, 2, 5, 12, 16, 28, 64, 65
+_SIZES = {A: 4, AAAA: 16}
 TYPES = {
     1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA",
     33: "SRV", 35: "NAPTR", 43: "DS", 46: "RRSIG", 48: "DNSKEY", 64: "SVCB", 65: "HTTPS",
     255: "ANY",
 }  # fmt: skip
 MOST_QUESTIONS = 4
+_LONGEST_KEPT = 512
+"""Bytes of a message that is remembered."""
 MOST_RECORDS = 512
 """Answers read of one message; a UDP message cannot hold many more."""
 
@@ -31,7 +36,6 @@ class Malformed(ValueError):
 class Message(NamedTuple):
     """What one DNS message says about its (first) question."""
 
-    id: int
     response: bool
     question: str
     """Lower case, without the final dot."""
@@ -50,9 +54,15 @@ def parse(data: bytes) -> Message:
     Only the answer section counts: additional records (glue) answer nobody's question, nor do
     answers whose owner the question's chain does not reach.
     """
+    if len(data) > _LONGEST_KEPT:
+        return _parse(data)
+    return _kept(b"\0\0" + data[2:])
+
+
+def _parse(data: bytes) -> Message:
     if len(data) < 12:
         raise Malformed("shorter than a header")
-    identity, flags, questions, answers, _, _ = _head(data, 0)
+    _, flags, questions, answers, _, _ = _head(data, 0)
     if not questions:
         raise Malformed("without a question")
     name, at = _name(data, 12)
@@ -66,7 +76,6 @@ def parse(data: bytes) -> Message:
     chain = _chain(name, found)
     addresses = _addresses({name, *chain}, found)
     return Message(
-        identity,
         bool(flags & 0x8000),
         name,
         TYPES.get(kind, f"TYPE{kind}"),
@@ -75,6 +84,10 @@ def parse(data: bytes) -> Message:
         addresses,
         chain,
     )
+
+
+_kept = lru_cache(maxsize=1024)(_parse)
+"""Devices ask the same again and again; only the identity, which is no part of this, is new."""
 
 
 class _Answer(NamedTuple):
@@ -114,10 +127,8 @@ def _addresses(names: set[str], answers: list[_Answer]) -> tuple[str, ...]:
     for answer in answers:
         if answer.owner not in names:
             continue
-        if answer.type == A and len(answer.data) == 4:
-            found.append(str(IPv4Address(answer.data)))
-        elif answer.type == AAAA and len(answer.data) == 16:
-            found.append(str(IPv6Address(answer.data)))
+        if _SIZES.get(answer.type) == len(answer.data):
+            found.append(address(answer.data))
         elif answer.type in (SVCB, HTTPS):
             found.extend(_hints(answer.data))
     return tuple(dict.fromkeys(found))
@@ -134,9 +145,9 @@ def _hints(data: bytes) -> list[str]:
         value = data[at + 4 : at + 4 + length]
         at += 4 + length
         if key == 4:
-            found += [str(IPv4Address(value[i : i + 4])) for i in range(0, len(value) - 3, 4)]
+            found += [address(value[i : i + 4]) for i in range(0, len(value) - 3, 4)]
         elif key == 6:
-            found += [str(IPv6Address(value[i : i + 16])) for i in range(0, len(value) - 15, 16)]
+            found += [address(value[i : i + 16]) for i in range(0, len(value) - 15, 16)]
     return found
 
 
@@ -166,6 +177,7 @@ def _name(data: bytes, at: int) -> tuple[str, int]:
         at += 1 + length
 
 
+@lru_cache(maxsize=4096)
 def _label(raw: bytes) -> str:
     """Lower-case text; bytes that no host name has are written as ``\\ddd`` (RFC 4343)."""
     if _PLAIN.fullmatch(raw):

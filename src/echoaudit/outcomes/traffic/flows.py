@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Literal, NamedTuple
 
 from echoaudit.outcomes.traffic.notes import Notes
 from echoaudit.outcomes.traffic.quic import Keys
 from echoaudit.outcomes.traffic.quick import Counters
+from echoaudit.outcomes.traffic.tls import ClientHello, ServerHello
 
 State = Literal["established", "closed", "reset", "refused", "unanswered", "midstream", "one-way"]
 """established: the handshake or an answer was seen. closed, reset: and its end. refused: a reset
@@ -27,30 +28,15 @@ _DNS_PORT = (53).to_bytes(2, "big")
 class Half(Counters):
     """One direction of a flow; the scanner updates it for every packet."""
 
-    __slots__ = (
-        "base", "expected", "first", "flow", "gaps", "isn", "key", "mac", "peer", "segments",
-    )  # fmt: skip
+    __slots__ = ("base", "flow", "gaps", "key", "mac", "peer", "segments")
 
     def __init__(self, key: bytes, flow: LiveFlow, want: int) -> None:
         self.key = key
         self.flow = flow
         self.want = want
-        """How many more packets with payload are looked into; 0 is none."""
-        self.packets = 0
-        self.octets = 0
-        self.payload = 0
-        """Bytes carried, each counted once however often it was sent."""
-        self.first = math.inf
-        self.last = math.inf
-        self.expected = -1
-        """Sequence number of the next new byte; -1 until a packet was seen."""
-        self.next = -1
-        """The same while bytes come in order and need no look; ``settle`` brings it home."""
-        self.ended = False
-        self.isn = -1
         self.base = -1
         """Where the next DNS message of a TCP stream begins; -1 when that is not known."""
-        self.gaps: list[tuple[int, int]] = []
+        self.gaps: tuple[tuple[int, int], ...] = ()
         """Bytes skipped so far, as (sequence number, length)."""
         self.segments: dict[int, bytes] | None = None
         self.mac = b""
@@ -77,7 +63,8 @@ class Half(Counters):
         ahead = _signed(sequence - self.expected)
         if self.expected < 0 or ahead >= 0:
             if ahead > 0 and self.expected >= 0 and len(self.gaps) < 64:
-                self.gaps.append((self.expected, ahead))
+                self.gaps += ((self.expected, ahead),)
+                self.gapped = True
             self.expected = sequence + length & WORD
             return length
         beyond = max(0, ahead + length)
@@ -86,7 +73,8 @@ class Half(Counters):
         return beyond + (self._fill(sequence, length - beyond) if self.gaps else 0)
 
     def _fill(self, sequence: int, length: int) -> int:
-        filled, left = 0, []
+        filled = 0
+        left: list[tuple[int, int]] = []
         for start, size in self.gaps:
             offset = _signed(sequence - start)
             begin, end = max(0, offset), min(size, offset + length)
@@ -98,7 +86,8 @@ class Half(Counters):
                 left.append((start, begin))
             if end < size:
                 left.append((start + end & WORD, size - end))
-        self.gaps = left[:64]
+        self.gaps = tuple(left[:64])
+        self.gapped = bool(left)
         return filled
 
 
@@ -111,27 +100,40 @@ class LiveFlow:
     """Both directions of a flow and what was read from them, while the capture is scanned."""
 
     __slots__ = (
-        "a", "alpn", "b", "certificate", "client", "dns", "ech", "host", "ja4", "protocol", "quic",
-        "quic_version", "refused", "reset", "server_alpn", "server_tls", "sni", "syn_ack",
+        "a", "b", "certificate", "dns", "hello", "host", "protocol", "quic", "quic_version",
+        "refused", "reset", "server_hello", "spoke",
     )  # fmt: skip
 
     def __init__(self, protocol: int, key: bytes, want: int) -> None:
         size = (len(key) - 4) // 2
         source, target, ports = key[:size], key[size:-4], key[-4:]
         self.protocol = protocol
-        self.a = Half(key, self, want)
-        self.b = Half(target + source + ports[2:] + ports[:2], self, want)
-        self.a.peer, self.b.peer = self.b, self.a
+        a = self.a = Half(key, self, want)
+        b = self.b = Half(target + source + ports[2:] + ports[:2], self, want)
+        a.peer, b.peer = b, a
         self.dns = _DNS_PORT in (ports[:2], ports[2:])
-        self.client: Half | None = None
-        """The side that opened the flow, once something tells."""
-        self.syn_ack = self.refused = self.reset = self.ech = False
-        self.sni: str | None = None
-        self.host: str | None = None
-        self.alpn: tuple[str, ...] = ()
+        self.spoke: Half | None = None
+        """The side that a hello or a request shows to be the client."""
+        self.refused = self.reset = False
+        self.hello: ClientHello | None = None
+        self.server_hello: ServerHello | None = None
+        self.host = ""
         self.certificate: tuple[str, ...] = ()
-        self.server_alpn = self.server_tls = self.ja4 = self.quic_version = ""
+        self.quic_version = ""
         self.quic: QuicHello | None = None
+
+    @property
+    def client(self) -> Half | None:
+        """The side that opened the flow, when its SYN, or else what it said, tells."""
+        a, b = self.a, self.b
+        if a.syn or b.syn:
+            return a if a.syn == SYN or (b.syn and b.syn != SYN) else b
+        return self.spoke
+
+    @property
+    def syn_ack(self) -> bool:
+        """Whether a side agreed to the connection."""
+        return bool((self.a.syn | self.b.syn) & ACK)
 
     @property
     def ended(self) -> bool:
@@ -242,6 +244,7 @@ class Traffic:
     notes: Notes = field(default_factory=Notes)
 
 
+@lru_cache(maxsize=4096)
 def is_null(address: str) -> bool:
     """Whether an address is the one that blocking resolvers answer with."""
     return ip_address(address).is_unspecified

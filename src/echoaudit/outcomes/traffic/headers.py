@@ -6,6 +6,8 @@ Link types: https://www.tcpdump.org/linktypes.html. IPv6 extension headers: RFC 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import ip_address
 from struct import Struct
 from typing import NamedTuple
 
@@ -171,3 +173,15 @@ def _ipv6(buffer: bytes, at: int, stop: int) -> Transport | None:
         else:
             following, here = buffer[here], here + 8 + buffer[here + 1] * 8
     return Transport(following, here, end - here, source, target, fragment) if here <= end else None
+
+
+@lru_cache(maxsize=4096)
+def mac(raw: bytes) -> str:
+    """A MAC as text; empty when unknown."""
+    return raw.hex(":") if len(raw) == 6 and any(raw) else ""
+
+
+@lru_cache(maxsize=4096)
+def address(raw: bytes) -> str:
+    """An IP address as text."""
+    return str(ip_address(raw))

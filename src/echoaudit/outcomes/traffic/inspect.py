@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import ip_address
 from itertools import islice
 
 from echoaudit.outcomes.traffic import dns, http, quic, tls
@@ -16,6 +15,7 @@ from echoaudit.outcomes.traffic.flows import (
     contiguous,
     is_null,
 )
+from echoaudit.outcomes.traffic.headers import address, mac
 from echoaudit.outcomes.traffic.notes import Notes
 
 DNS_PORT, QUIC_PORT = 53, 443
@@ -27,15 +27,17 @@ MOST_WAITING = 1 << 25
 """Bytes of unfinished hellos kept over all flows; more is an attack on memory."""
 _MOST_QUESTIONS = 1 << 16
 
-_Question = tuple[bytes, int, str, str]
+_Question = tuple[bytes, bytes, str, str]
 """Who asked, the message's id, the name, the type."""
 
 
 class Names:
     """Looks into packets; names found are written to the flow or kept as look-ups."""
 
-    def __init__(self, notes: Notes) -> None:
+    def __init__(self, notes: Notes, walk: tls.Walk | None = None) -> None:
         self._notes = notes
+        self._walk = walk
+        """What takes the extensions of a hello apart, if not ``tls.extensions``."""
         self._lookups: list[Lookup] = []
         self._asked: dict[_Question, tuple[float, Half, str]] = {}
         self._answered: dict[bytes, _Question] = {}
@@ -51,11 +53,11 @@ class Names:
 
     # --- datagrams ----------------------------------------------------------------------------
 
-    def datagram(self, half: Half, data: bytes, time: float, cut: bool) -> None:
-        """Look into a UDP payload."""
+    def datagram(self, half: Half, data: bytes, time: float, length: int) -> None:
+        """Look into a UDP payload: what was captured of ``length`` bytes."""
         if half.flow.dns:
-            half.flow.client = half if half.peer.port == DNS_PORT else half.peer
-            self._dns(half, data, time, "udp", cut)
+            half.flow.spoke = half if half.peer.port == DNS_PORT else half.peer
+            self._dns(half, data, time, "udp", cut=len(data) < length)
             return
         half.want -= 1
         if half.port in _LOCAL_DNS or half.peer.port in _LOCAL_DNS:
@@ -104,7 +106,7 @@ class Names:
 
     def _quic_hello(self, half: Half, pieces: list[tuple[int, bytes]]) -> None:
         flow = half.flow
-        flow.client = half
+        flow.spoke = half
         if flow.quic is None or not half.want:
             return
         for offset, piece in pieces:
@@ -113,7 +115,7 @@ class Names:
         if len(stream) < 4 or len(stream) < 4 + int.from_bytes(stream[1:4], "big"):
             return
         try:
-            self._take(half, tls.parse_hello(stream, "q"))
+            self._take(half, tls.parse_hello(stream, "q", self._walk))
         except tls.NotTls:
             self._notes.unread["malformed hellos"] += 1
         half.want = half.peer.want = 0
@@ -127,7 +129,7 @@ class Names:
             self._notes.unread["DNS messages cut" if cut else "DNS messages malformed"] += 1
             return
         client = half.peer if message.response else half
-        asked = (client.key, message.id, message.question, message.type)
+        asked = (client.key, data[:2], message.question, message.type)
         if not message.response:
             self._ask(asked, time, half, transport)
             return
@@ -165,7 +167,7 @@ class Names:
 
     # --- streams ------------------------------------------------------------------------------
 
-    def segment(self, half: Half, sequence: int, data: bytes, time: float) -> None:
+    def segment(self, half: Half, data: bytes, time: float, sequence: int) -> None:
         """Look into a TCP payload, together with those before and after it."""
         if not data:
             return
@@ -193,7 +195,7 @@ class Names:
 
         A server whose hello was read is not: only its certificate is missing.
         """
-        greeted = half.flow.server_tls and half is not half.flow.client
+        greeted = half.flow.server_hello and half is not half.flow.client
         if half.segments and half.isn >= 0 and not greeted:
             self._notes.unread["beginnings of streams not put together"] += 1
         if half.flow.quic is not None and half.want and half is half.flow.a:
@@ -228,7 +230,7 @@ class Names:
     def _tls(self, half: Half, stream: bytes) -> bool | None:
         """True: read. False: no TLS. ``None``: more is needed."""
         try:
-            found = tls.hello(stream)
+            found = tls.hello(stream, self._walk)
         except tls.NotTls as error:
             if str(error) == "malformed hello":
                 self._notes.unread["malformed hellos"] += 1
@@ -258,16 +260,16 @@ class Names:
         if named is None:
             return None
         half.flow.host = named
-        half.flow.client = half
+        half.flow.spoke = half
         return True
 
     def _take(self, half: Half, found: tls.ClientHello | tls.ServerHello) -> None:
         flow: LiveFlow = half.flow
         if isinstance(found, tls.ServerHello):
-            flow.server_tls, flow.server_alpn = found.version, found.alpn
+            flow.server_hello = found
             return
-        flow.client = flow.client or half
-        flow.sni, flow.alpn, flow.ja4, flow.ech = found
+        flow.spoke = flow.spoke or half
+        flow.hello = found
 
     def _dns_stream(self, half: Half, time: float) -> None:
         """DNS messages over TCP, each behind its length (RFC 7766)."""
@@ -344,15 +346,3 @@ def _unanswered(time: float, half: Half, name: str, kind: str, transport: str) -
         transport,
         False,
     )
-
-
-@lru_cache(maxsize=4096)
-def mac(raw: bytes) -> str:
-    """A MAC as text; empty when unknown."""
-    return raw.hex(":") if len(raw) == 6 and any(raw) else ""
-
-
-@lru_cache(maxsize=4096)
-def address(raw: bytes) -> str:
-    """An IP address as text."""
-    return str(ip_address(raw))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hmac
 import re
-from functools import lru_cache
-from typing import NamedTuple
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 _V1_SALT = bytes.fromhex("38762cf7f55934b34d179ae6a4c80cadccbb7f0a")
 _V2_SALT = bytes.fromhex("0dede3def700a6db819381be6e269dcbf9bd2ed9")
@@ -14,6 +14,19 @@ _VERSIONS = {
     0x6B3343CF: (_V2_SALT, "quicv2", 1, "QUIC 2"),
 }
 """Version to salt, label prefix, type bits of an Initial packet, and the version's name."""
+
+
+def _label(name: str, length: int) -> bytes:
+    """What HKDF-Expand-Label expands for at most one block of SHA-256 (RFC 8446, section 7.1)."""
+    label = b"tls13 " + name.encode()
+    return length.to_bytes(2, "big") + bytes([len(label)]) + label + b"\0\1"
+
+
+_CLIENT_IN = _label("client in", 32)
+_LABELS = {
+    version: (_label(f"{label} key", 16), _label(f"{label} iv", 12), _label(f"{label} hp", 16))
+    for version, (_, label, _, _) in _VERSIONS.items()
+}
 LARGEST_CRYPTO = 1 << 16
 _FRAME = re.compile(rb"[^\x00\x01]")
 """The type of a frame that is neither padding nor a ping."""
@@ -81,37 +94,44 @@ def header(data: bytes, at: int = 0) -> Header:
 @lru_cache(maxsize=256)
 def client_keys(version: int, destination: bytes) -> Keys:
     """The keys of a client's Initial packets, from the first destination connection id."""
-    salt, label, _, _ = _VERSIONS[version]
-    initial = hmac.digest(salt, destination, "sha256")
-    secret = _expand(initial, "client in", 32)
+    digest = hmac.digest
+    secret = digest(digest(_VERSIONS[version][0], destination, "sha256"), _CLIENT_IN, "sha256")
+    key, iv, hp = _LABELS[version]
     return Keys(
-        _expand(secret, f"{label} key", 16),
-        _expand(secret, f"{label} iv", 12),
-        _expand(secret, f"{label} hp", 16),
+        digest(secret, key, "sha256")[:16],
+        digest(secret, iv, "sha256")[:12],
+        digest(secret, hp, "sha256")[:16],
     )
 
 
-def crypto(data: bytes, at: int, found: Header, keys: Keys) -> list[tuple[int, bytes]]:
-    """The CRYPTO frames (offset, bytes) of an Initial packet; ``NotInitial`` if keys don't fit."""
+@cache
+def _ciphers() -> Any:
+    """AES as ``cryptography`` has it, which takes long to load: block by block, and GCM."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+    aes, ecb = algorithms.AES, modes.ECB()
+    return (lambda key: Cipher(aes(key), ecb).encryptor().update), AESGCM, InvalidTag
+
+
+def crypto(data: bytes, at: int, found: Header, keys: Keys) -> list[tuple[int, bytes]]:
+    """The CRYPTO frames (offset, bytes) of an Initial packet; ``NotInitial`` if keys don't fit."""
+    block, gcm, invalid = _ciphers()
+    _, _, number_at, end = found
     # RFC 9001, section 5.4: the sample starts four bytes after the packet number does.
-    sample = data[found.number_at + 4 : found.number_at + 20]
-    mask = Cipher(algorithms.AES(keys.hp), modes.ECB()).encryptor().update(sample)
+    mask = block(keys.hp)(data[number_at + 4 : number_at + 20])
     first = data[at] ^ mask[0] & 0x0F
     size = (first & 3) + 1
-    raw = data[found.number_at : found.number_at + size]
-    number = bytes(byte ^ bit for byte, bit in zip(raw, mask[1:], strict=False))
-    open_part = bytes([first]) + data[at + 1 : found.number_at] + number
-    counter = int.from_bytes(keys.iv, "big") ^ int.from_bytes(number, "big")
-    sealed = data[found.number_at + size : found.end]
+    number = int.from_bytes(data[number_at : number_at + size], "big")
+    number ^= int.from_bytes(mask[1 : 1 + size], "big")
+    nonce = (int.from_bytes(keys.iv, "big") ^ number).to_bytes(12, "big")
+    head = bytes((first,)) + data[at + 1 : number_at] + number.to_bytes(size, "big")
     try:
-        plain = AESGCM(keys.key).decrypt(counter.to_bytes(12, "big"), sealed, open_part)
-    except InvalidTag as error:
+        plain = gcm(keys.key).decrypt(nonce, data[number_at + size : end], head)
+    except invalid as error:
         raise NotInitial("the keys do not fit") from error
-    return list(_frames(plain))
+    return _frames(plain)
 
 
 def _frames(plain: bytes) -> list[tuple[int, bytes]]:
@@ -138,13 +158,6 @@ def _after_ack(plain: bytes, at: int, kind: int) -> int:
     for _ in range(1 + 2 * min(ranges, len(plain)) + (3 if kind == 0x03 else 0)):
         _, at = _varint(plain, at)
     return at
-
-
-def _expand(secret: bytes, label: str, length: int) -> bytes:
-    """HKDF-Expand-Label (RFC 8446, section 7.1) for at most one block of SHA-256."""
-    name = b"tls13 " + label.encode()
-    info = length.to_bytes(2, "big") + bytes([len(name)]) + name + b"\0"
-    return hmac.digest(secret, info + b"\x01", "sha256")[:length]
 
 
 def _sized(data: bytes, at: int) -> tuple[bytes, int]:

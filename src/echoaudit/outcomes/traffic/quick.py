@@ -6,6 +6,7 @@ Both ways give the same flows. The environment variable ``ECHOAUDIT_SCANNER`` fo
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from importlib import import_module
@@ -14,29 +15,58 @@ from typing import TYPE_CHECKING, Any
 from echoaudit.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from echoaudit.outcomes.traffic.flows import Half
 
 VARIABLE = "ECHOAUDIT_SCANNER"
 SCANNERS = ("c", "python")
-INTERFACE = 2
+INTERFACE = 3
 """Of ``_quick.c``: goes up when its functions change."""
 Frame = tuple[int, int, float, bytes, bytes]
 """What a segment came in: packets (several if it was cut), bytes, time, both MACs."""
-Taker = Callable[[bytes, bytes, int, Frame], None]
-"""Takes the key of a direction, what was captured of a segment, its length and its frame."""
+Opener = Callable[[int, bytes, float, bytes, bytes], "Half"]
+"""Makes a flow of a protocol, a direction's key, the time and both MACs; returns the direction."""
+Look = Callable[["Half", bytes, float, int], None]
+"""Looks into payload of a direction, at a time. The number is where a segment stands in the stream,
+of a datagram how long it was."""
 
 
 class Counters:
     """What both ways count of one direction of a flow."""
 
-    __slots__ = ("ended", "last", "next", "octets", "packets", "payload", "want")
+    __slots__ = (
+        "ended", "expected", "first", "gapped", "isn", "last", "next", "octets", "packets",
+        "payload", "syn", "want",
+    )  # fmt: skip
     packets: int
     octets: int
     payload: int
-    next: int
-    want: int
+    """Bytes carried, each counted once however often it was sent."""
+    first: float
+    """When it was first heard. Before: when the flow began, if its MAC is known; else infinite."""
     last: float
+    expected: int
+    """Sequence number of the next new byte; -1 until a packet was seen."""
+    next: int
+    """The same while bytes come in order and need no look; ``Half.settle`` brings it home."""
+    isn: int
+    syn: int
+    """SYN, with ACK or without, as it was first sent."""
+    want: int
+    """How many more packets with payload are looked into; 0 is none."""
     ended: bool
+    gapped: bool
+    """Whether bytes were skipped."""
+
+    def __new__(cls, *_: object) -> Self:
+        """All at the beginning: nothing heard."""
+        new = super().__new__(cls)
+        new.packets = new.octets = new.payload = new.want = new.syn = 0
+        new.next = new.expected = new.isn = -1
+        new.first = new.last = math.inf
+        new.ended = new.gapped = False
+        return new
 
 
 def _compiled() -> Any:
@@ -68,23 +98,34 @@ def available(scanner: str = "") -> bool:
     return _module is not None and wanted != "python"
 
 
+def extensions(message: bytes, at: int) -> tuple[bytes, dict[int, bytes]]:
+    """``tls.extensions`` in C."""
+    found: tuple[bytes, dict[int, bytes]] = _module.extensions(message, at)
+    return found
+
+
 class Quick:
     """Takes packets with plain headers from the front of a buffer.
 
-    Counts what needs no look and hands the rest to ``stream`` and ``datagram``. Methods return the
-    place of the first packet that is left.
+    Makes flows by ``opener`` and hands payload that may carry names to ``segment`` and
+    ``datagram``. Methods return the place of the first packet that is left.
     """
 
     def __init__(
-        self, tcp: dict[bytes, Half], udp: dict[bytes, Half], stream: Taker, datagram: Taker
+        self,
+        tcp: dict[bytes, Half],
+        udp: dict[bytes, Half],
+        opener: Opener,
+        segment: Look,
+        datagram: Look,
     ) -> None:
-        self._flows = tcp, udp, stream, datagram
+        self._takers = tcp, udp, opener, segment, datagram
         self.packets = 0
         self.octets = 0
 
     def pcap(self, buffer: bytes, at: int, big: bool, header: int, per_second: float) -> int:
         """Records whose header has ``header`` bytes, of Ethernet frames."""
-        at, packets, octets = _module.pcap(buffer, at, big, header, per_second, *self._flows)
+        at, packets, octets = _module.pcap(buffer, at, big, header, per_second, *self._takers)
         self.packets += packets
         self.octets += octets
         return at
@@ -97,7 +138,7 @@ class Quick:
         ``clocks`` holds two numbers for each interface, as ``=Qd``: ticks per second (0 when it
         is not Ethernet) and offset in seconds.
         """
-        at, packets, octets, last = _module.pcapng(buffer, at, big, clocks, last, *self._flows)
+        at, packets, octets, last = _module.pcapng(buffer, at, big, clocks, last, *self._takers)
         self.packets += packets
         self.octets += octets
         return at, last

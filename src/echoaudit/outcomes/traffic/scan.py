@@ -29,7 +29,8 @@ from echoaudit.outcomes.traffic.fragments import Fragments
 from echoaudit.outcomes.traffic.headers import TCP, UDP
 from echoaudit.outcomes.traffic.hidden import hides
 from echoaudit.outcomes.traffic.notes import Notes
-from echoaudit.outcomes.traffic.quick import Frame, Quick
+from echoaudit.outcomes.traffic.quick import Frame, Quick, extensions
+from echoaudit.outcomes.traffic.tls import ClientHello, ServerHello
 
 _TCP_LOOKS = 24
 """Packets with payload that may pass before the beginning of a stream must have been seen."""
@@ -50,6 +51,8 @@ _HEADS = [
 ]
 """Header length by TCP's offset and flags; beyond any packet for SYN, RST and nonsense."""
 _ports = Struct("!4sI4xH").unpack_from
+_ends4, _ends6 = Struct("!4s4sHH").unpack, Struct("!16s16sHH").unpack
+_SILENT, _NO_HELLO = ServerHello("", ""), ClientHello("", (), "", False)
 
 
 class Scanner:
@@ -62,12 +65,13 @@ class Scanner:
         self.notes = notes
         self._device = device
         """MAC of the device whose flows are of interest: where nothing else tells, the client."""
-        self.names = inspect.Names(notes)
+        self.names = inspect.Names(notes, extensions if compiled else None)
         self._tcp: dict[bytes, Half] = {}
         self._udp: dict[bytes, Half] = {}
         self.quick: Quick | None = None
         if compiled:
-            self.quick = Quick(self._tcp, self._udp, self._stream, self._datagram)
+            look = self.names.segment, self.names.datagram
+            self.quick = Quick(self._tcp, self._udp, self._open, *look)
         self._flows: list[LiveFlow] = []
         self._fragments = Fragments(notes)
         self._packets = 0
@@ -205,16 +209,17 @@ class Scanner:
             self._end(half)
             self._end(half.peer)
             half = None
-        half = half or self._open(self._udp, UDP, key, _UDP_LOOKS)
+        if half is None:
+            half = self._open(UDP, key, *frame[2:])
         _add(half, frame)
         half.payload += max(0, length - 8)
         if half.want:
-            self.names.datagram(half, data[8:], frame[2], length > len(data))
+            self.names.datagram(half, data[8:], frame[2], length - 8)
 
     def _stream(self, key: bytes, data: bytes, length: int, frame: Frame) -> None:
         _, sequence, flags = _ports(data)
         size = flags >> 12 << 2
-        half = self._tcp_half(key, sequence, flags)
+        half = self._tcp_half(key, sequence, flags, frame)
         _add(half, frame)
         if flags & (SYN | FIN | RST):
             _control(half, sequence, flags)
@@ -222,36 +227,44 @@ class Scanner:
             begin = sequence + 1 & WORD if flags & SYN else sequence
             half.payload += half.fresh(begin, length - size)
             if half.want:
-                self.names.segment(half, begin, data[size:], frame[2])
+                self.names.segment(half, data[size:], frame[2], begin)
         half.next = -1 if half.want else half.expected
 
-    def _tcp_half(self, key: bytes, sequence: int, flags: int) -> Half:
+    def _tcp_half(self, key: bytes, sequence: int, flags: int, frame: Frame) -> Half:
         """The direction a segment belongs to; a SYN may begin another flow of the same ports."""
         half = self._tcp.get(key)
         if half is None:
-            return self._open(self._tcp, TCP, key, _TCP_LOOKS)
+            return self._open(TCP, key, *frame[2:])
         half.settle()
-        if flags & SYN and not _same_flow(half, sequence):
+        if flags & SYN and not _same_flow(half, sequence, flags):
             self._end(half)
             self._end(half.peer)
-            return self._open(self._tcp, TCP, key, _TCP_LOOKS)
+            return self._open(TCP, key, *frame[2:])
         return half
 
-    def _open(self, table: dict[bytes, Half], protocol: int, key: bytes, want: int) -> Half:
+    def _open(self, protocol: int, key: bytes, time: float, source: bytes, target: bytes) -> Half:
+        """A flow whose first packet goes from the MAC ``source`` to ``target``; its first side."""
+        table, want = (self._tcp, _TCP_LOOKS) if protocol == TCP else (self._udp, _UDP_LOOKS)
         flow = LiveFlow(protocol, key, want)
         self._flows.append(flow)
-        table[flow.b.key] = flow.b
-        table[key] = flow.a
-        return flow.a
+        here, there = flow.a, flow.b
+        table[there.key] = there
+        table[key] = here
+        here.mac, there.mac = source, target
+        here.first = time
+        if target:
+            there.first = time
+        return here
 
 
-def _same_flow(half: Half, sequence: int) -> bool:
+def _same_flow(half: Half, sequence: int, flags: int) -> bool:
     """Whether a SYN is of the flow that is known: repeated, answering, or late."""
     if half.isn >= 0:
         return half.isn == sequence
     if half.expected >= 0:
         return half.expected - sequence & WORD < _FAR
-    return not half.flow.ended and not half.flow.reset
+    answers = flags & ACK and not half.packets
+    return bool(answers) or not (half.flow.ended or half.flow.reset)
 
 
 def _last(half: Half) -> float:
@@ -260,11 +273,10 @@ def _last(half: Half) -> float:
 
 
 def _add(half: Half, frame: Frame) -> None:
-    packets, octets, time, source, target = frame
+    packets, octets, time, source, _ = frame
     if not half.packets:
         half.first = half.last = time
         half.mac = half.mac or source
-        half.peer.mac = half.peer.mac or target
     elif time > half.last:
         half.last = time
     elif time < half.first:
@@ -278,10 +290,9 @@ def _control(half: Half, sequence: int, flags: int) -> None:
     flow = half.flow
     if flags & SYN:
         half.isn = sequence
+        half.syn = half.syn or flags & (SYN | ACK)
         if half.expected < 0:
             half.expected = sequence + 1 & WORD
-        flow.syn_ack = flow.syn_ack or bool(flags & ACK)
-        flow.client = half.peer if flags & ACK else half
     if flags & RST:
         # A reset that answers a SYN refuses it; later ones end the flow.
         flow.refused = flow.refused or (half.peer.isn >= 0 and not flow.syn_ack)
@@ -293,15 +304,24 @@ def _control(half: Half, sequence: int, flags: int) -> None:
 def _flow(live: LiveFlow, device: bytes) -> Flow:
     client = _client(live, device)
     server = client.peer
-    times = [half for half in (client, server) if half.packets]
-    first = min(half.first for half in times)
-    last = max(half.last for half in times)
+    key = client.key
+    ends = (_ends4 if len(key) == 12 else _ends6)(key)
+    first, last = client.first, client.last
+    if not client.packets:
+        first, last = server.first, server.last
+    elif server.packets:
+        first, last = min(first, server.first), max(last, server.last)
+    version, server_alpn = live.server_hello or _SILENT
+    sni, alpn, ja4, ech = live.hello or _NO_HELLO
+    if live.quic_version and live.hello is not None and not version:
+        version = "TLS 1.3"
+    opened = _opened(live)
     return Flow(
-        inspect.mac(client.mac),
-        inspect.address(client.address),
-        client.port,
-        inspect.address(server.address),
-        server.port,
+        headers.mac(client.mac),
+        headers.address(ends[0]),
+        ends[2],
+        headers.address(ends[1]),
+        ends[3],
         "tcp" if live.protocol == TCP else "udp",
         first,
         last,
@@ -311,15 +331,15 @@ def _flow(live: LiveFlow, device: bytes) -> Flow:
         server.octets,
         client.payload,
         server.payload,
-        live.server_tls or ("TLS 1.3" if live.quic_version and live.sni is not None else ""),
-        live.sni or "",
-        live.server_alpn or ",".join(live.alpn),
-        live.ja4,
-        live.ech,
+        version,
+        sni,
+        server_alpn or ",".join(alpn),
+        ja4,
+        ech,
         live.quic_version,
-        live.host or "",
-        _opened(live),
-        _state(live, client, server),
+        live.host,
+        opened,
+        _state(live, opened, client, server),
         live.certificate,
     )
 
@@ -330,8 +350,8 @@ def _client(live: LiveFlow, device: bytes) -> Half:
     Its SYN or hello tells; else the device that is studied; else the higher port; else who spoke
     first.
     """
-    if live.client is not None:
-        return live.client
+    if (client := live.client) is not None:
+        return client
     if device and live.a.mac != live.b.mac and device in (live.a.mac, live.b.mac):
         return live.a if live.a.mac == device else live.b
     if live.a.port != live.b.port and min(live.a.port, live.b.port) < 10000:
@@ -339,17 +359,17 @@ def _client(live: LiveFlow, device: bytes) -> Half:
     return live.a
 
 
-def _state(live: LiveFlow, client: Half, server: Half) -> State:
+def _state(live: LiveFlow, opened: bool, client: Half, server: Half) -> State:
     if live.refused and not live.syn_ack:
         return "refused"
-    if live.protocol == UDP or _opened(live):
+    if live.protocol == UDP or opened:
         if not server.packets:
             return "unanswered"
         if not client.packets:
             return "one-way"
     if live.reset or live.ended:
         return "reset" if live.reset else "closed"
-    return "established" if live.protocol == UDP or _opened(live) else "midstream"
+    return "established" if live.protocol == UDP or opened else "midstream"
 
 
 def _opened(live: LiveFlow) -> bool:

@@ -6,9 +6,10 @@ JA4 follows FoxIO's technical specification, https://github.com/FoxIO-LLC/ja4.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
-from struct import Struct, unpack_from
+from struct import Struct, pack, unpack_from
 from struct import error as StructError
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ _CLIENT_HELLO, _SERVER_HELLO, _CERTIFICATE = 1, 2, 11
 SHOWS_CERTIFICATE = frozenset({"SSL 3.0", "TLS 1.0", "TLS 1.1", "TLS 1.2"})
 """Versions whose servers send their certificate in the clear, next after their hello."""
 _SNI, _ALPN, _SIGNATURES, _VERSIONS, _ECH = 0, 16, 13, 43, 0xFE0D
+_LONGEST_KEPT = 1 << 12
+"""Bytes of a hello whose offer is remembered."""
 _USED = frozenset({_SNI, _ALPN, _SIGNATURES, _VERSIONS, _ECH})
 _VERSION = {
     0x0300: "SSL 3.0",
@@ -31,6 +34,7 @@ _VERSION = {
 }
 _JA4_VERSION = {0x0304: "13", 0x0303: "12", 0x0302: "11", 0x0301: "10", 0x0300: "s3"}
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,252}[a-z0-9_])?\.?")
+_PRINTABLE = re.compile(rb"[!-~]*")
 _short = Struct("!H").unpack_from
 _pair = Struct("!HH").unpack_from
 
@@ -56,15 +60,14 @@ class ServerHello(NamedTuple):
     alpn: str
 
 
-def hello(stream: bytes, transport: str = "t") -> ClientHello | ServerHello | None:
+def hello(stream: bytes, walk: Walk | None = None) -> ClientHello | ServerHello | None:
     """The hello at the beginning of a TLS byte stream, over as many records as it takes.
 
-    ``None`` asks for more bytes; ``NotTls`` says that more would not help.
+    ``None`` asks for more bytes; ``NotTls`` says that more would not help. ``walk`` takes the
+    extensions apart; ``extensions`` if it is not given.
     """
     message = _handshake(stream)
-    if message is None:
-        return None
-    return parse_hello(message, transport)
+    return None if message is None else parse_hello(message, "t", walk)
 
 
 def certificate(stream: bytes) -> bytes | None:
@@ -105,12 +108,14 @@ def _first_certificate(said: bytearray) -> bytes | None:
     return bytes(said[body : body + size]) if len(said) >= body + size else None
 
 
-def parse_hello(message: bytes, transport: str) -> ClientHello | ServerHello:
+def parse_hello(
+    message: bytes, transport: str, walk: Walk | None = None
+) -> ClientHello | ServerHello:
     """A whole handshake message, as TLS ("t") or QUIC ("q") carries it."""
     try:
         if message[0] == _CLIENT_HELLO:
-            return _client(message, transport)
-        return _server(message)
+            return _client(message, transport, walk or extensions)
+        return _server(message, walk or extensions)
     except (IndexError, ValueError, ArithmeticError, StructError) as error:
         raise NotTls("malformed hello") from error
 
@@ -153,36 +158,42 @@ def _length(message: bytes | bytearray) -> int:
     return 4 + int.from_bytes(message[1:4], "big")
 
 
-def _client(message: bytes, transport: str) -> ClientHello:
+def _client(message: bytes, transport: str, walk: Walk) -> ClientHello:
     at = 39 + message[38]
-    size = _short(message, at)[0]
-    ciphers = _numbers(message[at + 2 : at + 2 + size])
-    at += 2 + size
-    codes, body = _extensions(message, at + 1 + message[at])
-    alpn = _protocols(body.get(_ALPN, b""))
-    offered = _numbers(body.get(_VERSIONS, b"\0")[1:]) or _short(message, 4)
-    signatures = _numbers(body.get(_SIGNATURES, b"")[2:])
-    return ClientHello(
-        _server_name(body.get(_SNI, b"")),
-        alpn,
-        _ja4(_Offer(transport, offered, ciphers, tuple(codes), signatures, alpn[:1])),
-        _ECH in body,
+    behind = at + 2 + (message[at] << 8 | message[at + 1])
+    codes, body = walk(message, behind + 1 + message[behind])
+    kept = body.get
+    offer = _Offer(
+        transport,
+        message[4:6],
+        message[at + 2 : behind],
+        codes,
+        kept(_VERSIONS, b""),
+        kept(_SIGNATURES, b""),
+        kept(_ALPN, b""),
     )
+    alpn, ja4 = (_open_part if len(message) < _LONGEST_KEPT else _open_part.__wrapped__)(offer)
+    return ClientHello(_server_name(kept(_SNI, b"")), alpn, ja4, _ECH in body)
 
 
-def _server(message: bytes) -> ServerHello:
-    _, body = _extensions(message, 39 + message[38] + 3)
-    version = (_numbers(body.get(_VERSIONS, b"")) or _short(message, 4))[0]
+def _server(message: bytes, walk: Walk) -> ServerHello:
+    _, body = walk(message, 39 + message[38] + 3)
+    chosen = body.get(_VERSIONS, b"")
+    version = _short(chosen if len(chosen) > 1 else message[4:6])[0]
     alpn = _protocols(body.get(_ALPN, b""))
-    return ServerHello(_VERSION.get(version, f"0x{version:04x}"), alpn[0] if alpn else "")
+    return ServerHello(_VERSION.get(version) or f"0x{version:04x}", alpn[0] if alpn else "")
 
 
-def _extensions(message: bytes, at: int) -> tuple[list[int], dict[int, bytes]]:
-    """Codes of all extensions, bodies of those of use; ``at`` is where their length stands."""
-    codes: list[int] = []
+def extensions(message: bytes, at: int) -> tuple[bytes, dict[int, bytes]]:
+    """Codes of all extensions, two bytes each, and bodies of those of use by their code.
+
+    ``at`` is where their length stands. Raises ``ValueError`` or ``struct.error`` when they are
+    cut.
+    """
     body: dict[int, bytes] = {}
     if at == len(message):
-        return codes, body
+        return b"", body
+    codes = []
     end = at + 2 + _short(message, at)[0]
     at += 2
     while at < end:
@@ -193,18 +204,24 @@ def _extensions(message: bytes, at: int) -> tuple[list[int], dict[int, bytes]]:
         at += 4 + length
     if not at == end <= len(message):
         raise ValueError("extensions cut")
-    return codes, body
+    return pack(f"!{len(codes)}H", *codes), body
 
 
-@lru_cache(maxsize=1024)
-def _numbers(data: bytes) -> tuple[int, ...]:
-    return unpack_from(f"!{len(data) // 2}H", data)
+Walk = Callable[[bytes, int], tuple[bytes, dict[int, bytes]]]
+"""``extensions``, or what does the same."""
+
+
+def _numbers(data: bytes) -> list[int]:
+    """Numbers of two bytes, without the reserved ones that clients mix in at random (RFC 8701)."""
+    codes = unpack_from(f"!{len(data) // 2}H", data)
+    return [code for code in codes if code & 0x0F0F != 0x0A0A or code >> 8 != code & 0xFF]
 
 
 def _server_name(data: bytes) -> str:
     if len(data) < 5 or data[2] != 0:
         return ""
-    return host(_sized(data, 3, 2)[0])
+    raw, _ = _sized(data, 3, 2)
+    return host(raw)
 
 
 def _sized(data: bytes, at: int, width: int) -> tuple[bytes, int]:
@@ -218,58 +235,62 @@ def _sized(data: bytes, at: int, width: int) -> tuple[bytes, int]:
 
 def host(raw: bytes) -> str:
     """A host name in lower case without its final dot; empty when the bytes are no host name."""
+    return _host(raw) if len(raw) < 256 else ""
+
+
+@lru_cache(maxsize=4096)
+def _host(raw: bytes) -> str:
     text = raw.decode("ascii", "replace").lower()
     return text.rstrip(".") if _HOST.fullmatch(text) else ""
 
 
-@lru_cache(maxsize=1024)
 def _protocols(data: bytes) -> tuple[str, ...]:
     at, found = 2, []
     while at < len(data):
         raw, at = _sized(data, at, 1)
-        found.append(raw.decode("ascii") if raw.isascii() and raw.isalnum() else _printed(raw))
+        found.append(_printed(raw))
     return tuple(found)
 
 
 def _printed(raw: bytes) -> str:
+    if _PRINTABLE.fullmatch(raw):
+        return raw.decode("ascii")
     return "".join(chr(byte) if 33 <= byte < 127 else f"\\x{byte:02x}" for byte in raw)
 
 
-def _without_grease(codes: tuple[int, ...]) -> list[int]:
-    """Without the reserved values that clients mix in at random (RFC 8701)."""
-    return [code for code in codes if code & 0x0F0F != 0x0A0A or code >> 8 != code & 0xFF]
-
-
 class _Offer(NamedTuple):
-    """What JA4 is made of."""
+    """What a client offers, as it stands in its hello."""
 
     transport: str
-    versions: tuple[int, ...]
-    ciphers: tuple[int, ...]
-    extensions: tuple[int, ...]
-    signatures: tuple[int, ...]
-    alpn: tuple[str, ...]
+    version: bytes
+    ciphers: bytes
+    extensions: bytes
+    versions: bytes
+    signatures: bytes
+    protocols: bytes
 
 
 @lru_cache(maxsize=1024)
-def _ja4(offer: _Offer) -> str:
-    ciphers = _without_grease(offer.ciphers)
-    extensions = _without_grease(offer.extensions)
-    signatures = _without_grease(offer.signatures)
-    version = max(_without_grease(offer.versions), default=0)
+def _open_part(offer: _Offer) -> tuple[tuple[str, ...], str]:
+    """ALPN and JA4 of an offer: clients make few different ones."""
+    alpn = _protocols(offer.protocols)
+    ciphers = _numbers(offer.ciphers)
+    extensions = _numbers(offer.extensions)
+    signatures = _numbers(offer.signatures[2:])
+    versions = _numbers(offer.versions[1:] if len(offer.versions) > 2 else offer.version)
     start = "".join(
         (
             offer.transport,
-            _JA4_VERSION.get(version, "00"),
+            _JA4_VERSION.get(max(versions, default=0), "00"),
             "d" if _SNI in extensions else "i",
             f"{min(len(ciphers), 99):02d}{min(len(extensions), 99):02d}",
-            _ja4_alpn(offer.alpn[0] if offer.alpn else ""),
+            _ja4_alpn(alpn[0] if alpn else ""),
         )
     )
     kept = _hex(sorted(code for code in extensions if code not in (_SNI, _ALPN)))
     if kept and signatures:
         kept += "_" + _hex(signatures)
-    return f"{start}_{_hash12(_hex(sorted(ciphers)))}_{_hash12(kept)}"
+    return alpn, f"{start}_{_hash12(_hex(sorted(ciphers)))}_{_hash12(kept)}"
 
 
 def _ja4_alpn(first: str) -> str:
