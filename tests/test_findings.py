@@ -1,5 +1,6 @@
 """Findings follow from the evidence, byte for byte, and a change in them is named."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,8 +16,10 @@ import pytest
 
 from echoaudit import findings
 from echoaudit.errors import BadInput
+from echoaudit.findings.claims import read_later
 from echoaudit.findings.store import write_text
 from echoaudit.recording import Recording, write_json
+from echoaudit.recording.jsonfile import canonical
 
 PEOPLE = {"fashion": 2, "vanilla": 4}
 ACCOUNTS = [(f"{p}-{i + 1}", p) for p, n in PEOPLE.items() for i in range(n)]
@@ -262,6 +265,53 @@ def test_unusable_claims_are_one_clear_line(tmp_path):
     study = {**STUDY, "claims": [{**CLAIM, "alpha": 7}]}
     with pytest.raises(BadInput, match=r"study\.json has unusable claims"):
         findings.compute(Recording.open(record(tmp_path / "bad", study=study)))
+
+
+LATE = "claims:\n- {claim: late, treated: fashion, control: vanilla, measure: rate}\n"
+
+
+def test_claims_stated_after_the_run_are_exploratory_and_kept(replayed, tmp_path):
+    folder, _ = replayed
+    file = tmp_path / "late.yaml"
+    file.write_text(LATE)
+    recording = Recording.open(folder)
+    later = read_later(file, recording.study)
+    found = findings.replay(recording, tmp_path / "again.html", later=later)
+    first, second = found.conclusions
+    assert (first.exploratory, first.registered) == (False, True)
+    assert (second.claim, second.exploratory, second.registered) == ("late", True, False)
+    assert "stated after the run" in (tmp_path / "again.html").read_text()
+    assert found.provenance["claims"] == {"sha256": later.sha256, "stated_after_the_run": 1}
+    assert findings.check(recording) == []
+    assert findings.kept_claims(recording) == later
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (LATE.replace("late,", "fashion-above-vanilla,"), "which the study has already"),
+        (LATE.replace("vanilla", "vanila"), "did you mean 'vanilla'"),
+        (LATE.replace("rate", "count"), "measure count of bids"),
+        ("claims: []", "claims"),
+    ],
+)
+def test_unusable_later_claims_name_the_file_and_line(replayed, tmp_path, text, words):
+    folder, _ = replayed
+    file = tmp_path / "late.yaml"
+    file.write_text(text)
+    with pytest.raises(BadInput, match=words) as caught:
+        read_later(file, Recording.open(folder).study)
+    assert str(caught.value).startswith(f"{file}:")
+
+
+def test_the_claims_are_registered_before_the_first_step(replayed):
+    folder, found = replayed
+    recording = Recording.open(folder)
+    first = next(recording.events())
+    registered = hashlib.sha256(canonical(recording.study["claims"])).hexdigest()
+    assert (first.seq, first.event) == (0, "study")
+    assert first.data["claims"] == recording.claims_hash == registered
+    assert found.provenance["recording"]["claims_hash"] == registered
 
 
 def test_the_old_findings_stay_until_the_new_ones_are_whole(replayed, monkeypatch):

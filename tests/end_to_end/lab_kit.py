@@ -118,8 +118,8 @@ class Run:
 
     @property
     def conclusion(self) -> dict[str, Any]:
-        """The study's only conclusion."""
-        (found,) = json.loads((self.folder / "findings" / "conclusions.json").read_text())
+        """The study's first conclusion, its prediction."""
+        found, *_ = json.loads((self.folder / "findings" / "conclusions.json").read_text())
         assert isinstance(found, dict)
         return found
 

@@ -50,9 +50,25 @@ def test_persona_brings_catalogue_and_control(write: Write, config: Config) -> N
 
 
 def test_default_claim_for_each_persona_with_a_control(write: Write, config: Config) -> None:
-    (claim,) = load_study([PERSONA], config).claims
+    claim, *questions = load_study([PERSONA], config).claims
     assert (claim.claim, claim.outcome, claim.measure) == ("fashion-above-vanilla", "bids", "value")
     assert (claim.treated, claim.control, claim.direction) == ("fashion", "vanilla", "higher")
+    assert (claim.family, claim.correction, claim.exploratory) == ("main", "holm", False)
+    assert {(q.family, q.correction, q.exploratory) for q in questions} == {
+        ("questions", "bh", True)
+    }
+    assert [(q.outcome, q.measure) for q in questions] == [
+        ("bids", "rate"),
+        ("bids", "value-per-opportunity"),
+        ("bids", "maximum"),
+        ("syncs", "distance"),
+    ]
+
+
+def test_who_listens_to_streams_is_asked_about_ads(write: Write, config: Config) -> None:
+    write(str(PERSONA), FASHION + "streams: [{service: pandora, hours: 1}]\n")
+    last = load_study([PERSONA], config).claims[-1]
+    assert (last.outcome, last.measure) == ("creatives", "exclusive")
 
 
 def test_files_are_kept_as_given_and_hashed(write: Write, config: Config) -> None:
@@ -300,6 +316,14 @@ def test_two_files_of_one_persona(write: Write, config: Config) -> None:
         ("claims: [{claim: x, treated: fashion, control: vanilla},"
          " {claim: x, treated: fashion, control: vanilla}]", "claim 'x' a second time"),
         ("claims: [{claim: x, treated: fashion, control: vanilla, outcome: bid}]", "allowed: bids"),
+        ("claims: [{claim: x, treated: fashion, control: vanilla, outcome: syncs}]",
+         "measure value of syncs; allowed: count, distance"),
+        ("claims: [{claim: x, treated: fashion, control: vanilla, outcome: syncs,"
+         " measure: distance}]", "direction higher of measure distance; allowed: different"),
+        ("claims: [{claim: x, treated: fashion, control: vanilla, item: a.io}]", "an item for"),
+        ("claims: [{claim: x, treated: fashion, control: vanilla},"
+         " {claim: y, treated: fashion, control: vanilla, correction: bh}]",
+         "correction bh in family 'main', where x has holm"),
         ("sites: [{site: a, url: 'https://a/'}, {site: b, url: 'https://a/'}]", "url 'https://a/'"),
     ],
 )  # fmt: skip

@@ -64,6 +64,14 @@ form: Decorator = click.option(
 )
 
 
+claims: Decorator = click.option(
+    "--claims",
+    "claims_path",
+    type=click.Path(path_type=Path),
+    help="YAML with claims stated after the run: judged too, and marked exploratory.",
+)
+
+
 def parse_settings(settings: Sequence[str]) -> dict[str, str]:
     """Split ``KEY=VALUE`` words.
 

@@ -23,6 +23,7 @@ from echoaudit.errors import ExitCode
     type=click.Path(path_type=Path),
     help="CSV with a person's labels of audio segments: segment, is_ad, brand.",
 )
+@options.claims
 @options.methods
 @options.as_json
 def command(
@@ -31,15 +32,17 @@ def command(
     output: Path | None,
     form: str,
     labels_path: Path | None,
+    claims_path: Path | None,
     methods: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Compute the findings and the report of RECORDING again.
 
-    The same recording gives the same bytes on every machine. Labels are kept with the findings;
-    --check uses those.
+    The same recording gives the same bytes on every machine. Labels and claims are kept with the
+    findings; --check uses those.
     """
     from echoaudit import findings
+    from echoaudit.findings.claims import NONE_LATER, read_later
     from echoaudit.findings.labels import NONE, read_labels
     from echoaudit.lists import Store
     from echoaudit.recording import Recording
@@ -56,7 +59,9 @@ def command(
         return ExitCode.DIFFERENT if differences else ExitCode.OK
     report = options.require_output(form, output, folder)
     labels = read_labels(labels_path) if labels_path else NONE
-    found = findings.compute(recording, Store.default().installed(), labels)
+    later = read_later(claims_path, recording.study) if claims_path else NONE_LATER
+    lists = Store.default().installed()
+    found = findings.compute(recording, lists, labels, later=later)
     findings.write(recording.folder, found)
     options.write_output(recording, found, form, report, methods)
     options.show_verdicts(as_json, found, folder, report)

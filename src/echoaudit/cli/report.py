@@ -14,21 +14,32 @@ from echoaudit.errors import ExitCode
 @options.recording
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file, or folder.")
 @options.form
+@options.claims
 @options.methods
-def command(folder: Path, output: Path | None, form: str, methods: tuple[str, ...]) -> int:
+def command(
+    folder: Path,
+    output: Path | None,
+    form: str,
+    claims_path: Path | None,
+    methods: tuple[str, ...],
+) -> int:
     """Write the report of RECORDING and print its path.
 
     The report is computed from the evidence; findings stored in the recording are left alone.
     Other formats hold every table and conclusion, with the meaning of each column.
     """
     from echoaudit import findings
+    from echoaudit.findings.claims import read_later
     from echoaudit.lists import Store
     from echoaudit.recording import Recording
 
     recording = Recording.open(folder)
     report = options.require_output(form, output, folder)
     labels = findings.kept_labels(recording)
-    found = findings.compute(recording, Store.default().installed(), labels)
+    later = (
+        read_later(claims_path, recording.study) if claims_path else findings.kept_claims(recording)
+    )
+    found = findings.compute(recording, Store.default().installed(), labels, later=later)
     options.write_output(recording, found, form, report, methods)
     click.echo(report)
     return ExitCode.OK

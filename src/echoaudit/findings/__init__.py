@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from echoaudit import __version__
 from echoaudit.errors import BadInput
+from echoaudit.findings.claims import NONE_LATER, Later, claims_of, parse_later
 from echoaudit.findings.compare import Difference, differences
 from echoaudit.findings.labels import NONE, Labels, parse_labels
 from echoaudit.findings.store import arrow, digest, read_folder, write_folder, write_text
@@ -29,6 +30,7 @@ __all__ = [
     "Findings",
     "check",
     "compute",
+    "kept_claims",
     "kept_labels",
     "replay",
     "write",
@@ -38,6 +40,8 @@ __all__ = [
 FOLDER = "findings"
 LABELS = "labels.csv"
 """A person's labels, beside the findings that rest on them."""
+CLAIMS = "claims.json"
+"""Claims stated after the run, beside the conclusions about them."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class Findings:
     """What a reader must know before believing anything, worst first."""
     labels: Labels = NONE
     """The person's labels that they rest on."""
+    later: Later = NONE_LATER
+    """Claims stated after the run."""
 
 
 def compute(
@@ -63,6 +69,7 @@ def compute(
     lists: Sequence[Installed] = (),
     labels: Labels = NONE,
     known: Mapping[str, pd.DataFrame] | None = None,
+    later: Later = NONE_LATER,
 ) -> Findings:
     """Derive all tables and judge all claims of the recording's study.
 
@@ -71,6 +78,7 @@ def compute(
         lists: what the user's own lists say is added as the table ``listed``.
         labels: a person's corrections of which segments of streams are ads.
         known: tables of this recording that were computed before, with the same labels.
+        later: claims stated after the run, which are exploratory.
 
     Raises:
         BadInput: the recording's study or evidence is not in the documented form.
@@ -78,7 +86,6 @@ def compute(
         Unavailable: a list is not installed.
     """
     from echoaudit.findings import tables as registry
-    from echoaudit.findings.claims import claims_of
     from echoaudit.inference import conclude_all
     from echoaudit.report import warnings
 
@@ -88,9 +95,14 @@ def compute(
         from echoaudit.lists import Store
 
         tables["listed"] = listed_table(tables, lists, Store.default())
-    conclusions = tuple(conclude_all(claims_of(recording.study), tables))
+    conclusions = tuple(conclude_all(claims_of(recording.study), tables, later.claims))
     provenance = _provenance(recording, tables, lists, labels)
-    return Findings(tables, conclusions, provenance, warnings(tables, conclusions), labels)
+    if later.claims:
+        provenance["claims"] = {"sha256": later.sha256, "stated_after_the_run": len(later.claims)}
+    if recording.claims_hash:
+        provenance["recording"]["claims_hash"] = recording.claims_hash
+    notes = warnings(tables, conclusions)
+    return Findings(tables, conclusions, provenance, notes, labels, later)
 
 
 def _provenance(
@@ -128,6 +140,8 @@ def write(recording_folder: Path, findings: Findings) -> Path:
         "findings.json": {**findings.provenance, "warnings": list(findings.warnings)},
     }
     files = {LABELS: findings.labels.data} if findings.labels.rows else {}
+    if findings.later.claims:
+        files[CLAIMS] = findings.later.data
     return write_folder(recording_folder / FOLDER, findings.tables, documents, files)
 
 
@@ -144,8 +158,8 @@ def check(recording: Recording) -> list[Difference]:
 
     with tempfile.TemporaryDirectory(prefix="echoaudit-") as scratch:
         recorded = read_folder(recording.folder / FOLDER)
-        labels = _labels(recorded)
-        again = write(Path(scratch), compute(recording, _lists(recorded), labels))
+        found = compute(recording, _lists(recorded), _labels(recorded), later=_later(recorded))
+        again = write(Path(scratch), found)
         return differences(recorded, read_folder(again))
 
 
@@ -156,6 +170,19 @@ def kept_labels(recording: Recording) -> Labels:
         BadInput: they are no labels.
     """
     return _labels(read_folder(recording.folder / FOLDER))
+
+
+def kept_claims(recording: Recording) -> Later:
+    """The claims stated after the run that the recording's present findings judge.
+
+    Raises:
+        BadInput: they are no claims.
+    """
+    return _later(read_folder(recording.folder / FOLDER))
+
+
+def _later(recorded: Mapping[str, bytes]) -> Later:
+    return parse_later(recorded[CLAIMS], CLAIMS) if CLAIMS in recorded else NONE_LATER
 
 
 def _labels(recorded: Mapping[str, bytes]) -> Labels:
@@ -203,9 +230,10 @@ def replay(
     lists: Sequence[Installed] = (),
     methods: Sequence[str] = (),
     labels: Labels = NONE,
+    later: Later = NONE_LATER,
 ) -> Findings:
     """Compute findings and report from the evidence and write both; see :func:`compute`."""
-    findings = compute(recording, lists, labels)
+    findings = compute(recording, lists, labels, later=later)
     write(recording.folder, findings)
     write_report(recording, findings, report, methods)
     return findings

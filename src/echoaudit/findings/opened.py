@@ -110,7 +110,12 @@ class Opened:
 
     @cached_property
     def _found(self) -> Findings:
-        return findings.compute(self.recording, labels=self._labels, known=self._known)
+        return findings.compute(
+            self.recording,
+            labels=self._labels,
+            known=self._known,
+            later=findings.kept_claims(self.recording),
+        )
 
 
 def _meaning(column: Any) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import pandas as pd
 
 from echoaudit.inference.conclusion import AccountScore, Arm
-from echoaudit.inference.scores import BID_STATES, NO_BID_STATES, Scores
+from echoaudit.inference.scores import BID_STATES, NO_BID_STATES, Score
 
 DELIVERED_FLOOR = 0.5
 """Below this share of delivered sentences or topic visits a persona has not been treated."""
@@ -33,24 +34,35 @@ def accounts_of(persona: str, bids: pd.DataFrame, delivery: pd.DataFrame) -> lis
     return sorted(set(pd.concat(known).astype(str)))
 
 
-def describe(persona: str, bids: pd.DataFrame, delivery: pd.DataFrame, scores: Scores) -> Arm:
-    """Count what a persona's side of a claim rests on."""
+def describe(
+    persona: str,
+    bids: pd.DataFrame,
+    delivery: pd.DataFrame,
+    compared: Collection[str],
+    scores: Sequence[Score] = (),
+) -> Arm:
+    """Count what a persona's side of a claim rests on.
+
+    ``compared`` are the accounts that could be compared, of whatever persona; ``scores`` theirs,
+    where the measure has any.
+    """
     accounts = accounts_of(persona, bids, delivery)
     own = bids[(bids["persona"] == persona) & (bids["phase"] != TOPIC)]
     planned = delivery[delivery["persona"] == persona]
     is_bid, is_none = own["state"].isin(BID_STATES), own["state"].isin(NO_BID_STATES)
-    scored = [score for score in scores.scored if score.account in accounts]
     return Arm(
         persona=persona,
-        accounts=tuple(score.account for score in scored),
-        unscored=tuple(sorted(set(accounts) - {score.account for score in scored})),
+        accounts=tuple(account for account in accounts if account in compared),
+        unscored=tuple(account for account in accounts if account not in compared),
         visits_with_bids=int(own.loc[is_bid, "visit"].nunique()),
         bids=int(is_bid.sum()),
         no_bids=int(is_none.sum()),
         failures=int((~is_bid & ~is_none).sum()),
         untreated=_untreated(planned),
         scores=tuple(
-            AccountScore(s.account, s.before, s.after, s.value, s.observations) for s in scored
+            AccountScore(s.account, s.before, s.after, s.value, s.observations)
+            for s in scores
+            if s.account in accounts
         ),
         **{name: int(planned[name].sum()) for name in COUNTS},
     )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 State = Literal["supported", "not supported", "insufficient"]
 ArmName = Literal["treated", "control"]
+Method = Literal["permutation", "pooled", "welch", "crawford-howell", "fisher", "tost"]
 
 
 @dataclass(frozen=True)
@@ -74,17 +75,49 @@ class Test:
     """How p came about."""
 
     __test__ = False
-    method: Literal["permutation", "pooled", "welch", "crawford-howell"]
+    method: Method
     p: float
     p_corrected: float
     smallest_p: float
     """Smallest p that label permutation of this many accounts can give."""
     labelings: int
     exact: bool
-    t_p: float
-    """p of the t test, whichever test decided."""
+    t_p: float | None
+    """p of the t test, whichever test decided; ``None`` for sets, which have none."""
     family: int
-    """Claims corrected for together (Holm)."""
+    """Claims corrected for together."""
+    correction: Literal["holm", "bh"] = "holm"
+    equivalence_p: float | None = None
+    """p of the two one-sided t tests that the ratio is within the smallest effect of interest."""
+
+
+@dataclass(frozen=True)
+class Sets:
+    """What a claim about sets of things found; parts that its measure has not are ``None``."""
+
+    things: int
+    """Different things that the accounts of both arms had."""
+    counts: tuple[tuple[str, int], ...]
+    """Accounts and the number of things that each had."""
+    between: float | None = None
+    """Mean Jaccard distance of a treated and a control account."""
+    within: float | None = None
+    """Mean Jaccard distance of two accounts of one arm."""
+    explained: float | None = None
+    """Share of squared distances that the persona accounts for (R squared)."""
+    own: tuple[str, ...] | None = None
+    """Things of at least two treated accounts and no control, at most ``SHOWN`` of them."""
+    own_count: int | None = None
+    own_expected: float | None = None
+    """As many as labels dealt at random give on average."""
+    treated_with: int | None = None
+    """Treated accounts that had the thing."""
+    control_with: int | None = None
+    difference: float | None = None
+    """Share of treated accounts with it minus share of controls."""
+    low: float | None = None
+    """95 % interval of the difference."""
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,8 +127,8 @@ class SplitCheck:
     splits: int
     rejected: int
     """Splits in which the t test on account scores calls a difference."""
-    pooled_rejected: int
-    """Splits in which a Mann-Whitney test on pooled bids would have called one."""
+    pooled_rejected: int | None
+    """Splits in which a Mann-Whitney test on pooled bids would have called one; bids only."""
     ratios: tuple[float, ...]
     """The ratio of each split (at most 200 of them, evenly taken), in ascending order."""
     passed: bool
@@ -120,7 +153,13 @@ class Conclusion:
     claim: str
     outcome: str
     measure: str
+    item: str | None
     direction: str
+    family: str
+    exploratory: bool
+    """Whether it is a question rather than a prediction, or was stated after the run."""
+    registered: bool
+    """Whether it was stated before the run."""
     alpha: float
     smallest_effect: float
     state: State
@@ -134,6 +173,9 @@ class Conclusion:
     rounds_before: int
     rounds_after: int
     effect: Effect | None
+    """Of claims about bids and counts."""
+    sets: Sets | None
+    """Of claims about sets of things."""
     test: Test | None
     diagnostics: Diagnostics
 

@@ -42,24 +42,29 @@ def baseline(treated: Floats, controls: Floats) -> tuple[float | None, float | N
 
 
 def split_check(
-    controls: Floats, bids: pd.DataFrame, accounts: list[str], direction: Direction, alpha: float
+    controls: Floats,
+    bids: pd.DataFrame | None,
+    accounts: list[str],
+    direction: Direction,
+    alpha: float,
 ) -> SplitCheck | None:
     """Repeat the analysis on every division of the controls into two halves.
 
-    ``accounts`` names the controls in the order of their scores; ``bids`` may hold others'. More
-    than 20,000 divisions are sampled. ``None`` with fewer than ``MIN_CONTROLS`` controls.
+    ``accounts`` names the controls in the order of their scores; ``bids`` may hold others', and is
+    ``None`` when the scores are not of bids. More than 20,000 divisions are sampled. ``None`` with
+    fewer than ``MIN_CONTROLS`` controls.
     """
     if len(controls) < MIN_CONTROLS:
         return None
     labels = tests.labelings(len(controls), len(controls) // 2)
     differences, p_values = tests.pooled_t_of(controls, labels, direction)
-    pooled = _pooled_p(bids, accounts, labels, direction)
+    pooled = None if bids is None else _pooled_p(bids, accounts, labels, direction)
     rejected = int((p_values <= alpha).sum())
     shown = np.linspace(0, len(labels) - 1, min(SHOWN, len(labels))).round().astype(int)
     return SplitCheck(
         splits=len(labels),
         rejected=rejected,
-        pooled_rejected=int((pooled <= alpha).sum()),
+        pooled_rejected=None if pooled is None else int((pooled <= alpha).sum()),
         ratios=tuple(float(r) for r in np.exp(np.sort(differences)[shown])),
         passed=rejected < LEAST_REJECTED or rejected <= LIMIT * alpha * len(labels),
     )

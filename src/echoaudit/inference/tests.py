@@ -154,6 +154,18 @@ def t_test(treated: Floats, controls: Floats, direction: Direction) -> TTest:
     )
 
 
+def equivalence_p(found: TTest, margin: float) -> float:
+    """p of two one-sided t tests (Schuirmann 1987) that a difference is within ``margin`` of 0.
+
+    The larger of both, so that it is small only when the difference is neither above nor below.
+    """
+    if found.error**2 < FLAT:
+        return 0.0 if abs(found.difference) < margin else 1.0
+    low = stats.t.sf((found.difference + margin) / found.error, found.df)
+    high = stats.t.cdf((found.difference - margin) / found.error, found.df)
+    return float(max(low, high))
+
+
 def pooled_t_of(scores: Floats, labels: Floats, direction: Direction) -> tuple[Floats, Floats]:
     """Difference of means and p of the pooled t test for every labeling of the same scores."""
     centred = scores - scores.mean()
@@ -222,12 +234,37 @@ def detectable(
     return float(found)
 
 
+def equivalence_power(margin: float, sd: float, treated: int, controls: int, alpha: float) -> float:
+    """Least power of :func:`equivalence_p` when there is no difference at all."""
+    return max(0.0, 2 * power(margin, sd, treated, controls, alpha) - 1)
+
+
+def smallest_margin(
+    sd: float, treated: int, controls: int, alpha: float, wanted: float = 0.8
+) -> float | None:
+    """The margin within which no difference would be shown with probability ``wanted``."""
+    return detectable(sd, treated, controls, alpha, (1 + wanted) / 2)
+
+
 def accounts_needed(difference: float, sd: float, alpha: float, wanted: float = 0.8) -> int | None:
     """Treated accounts, with twice as many controls, that find a difference; ``None`` over 50."""
     for treated in range(2, 51):
         if power(difference, sd, treated, 2 * treated, alpha) >= wanted:
             return treated
     return None
+
+
+def replicated(treated: int, alpha: float, direction: Direction) -> int | None:
+    """Controls with which permuting ``treated`` accounts' labels can give p at most ``alpha``."""
+    found = (m for m in range(1, 51) if smallest_p(treated, m, direction) <= alpha)
+    return next(found, None)
+
+
+def corrected(p_values: list[float], correction: Literal["holm", "bh"]) -> list[float]:
+    """The p values of one family, corrected, in the order given."""
+    if correction == "holm" or not p_values:
+        return holm(p_values)
+    return [float(q) for q in stats.false_discovery_control(p_values)]
 
 
 def holm(p_values: list[float]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import shutil
 import time
@@ -13,6 +14,7 @@ from echoaudit import __version__
 from echoaudit.recording import durable, evidence, layout, ledger
 from echoaudit.recording.contents import FORMAT
 from echoaudit.recording.journal import Journal
+from echoaudit.recording.jsonfile import canonical
 
 
 def describe(
@@ -35,8 +37,19 @@ def describe(
     }
 
 
-def build(folder: Path, study_hash: str, files: Mapping[str, bytes]) -> Journal:
-    """Write a new recording beside its place and rename it there; the journal stays locked."""
+def claims_hash(study: Any) -> str | None:
+    """SHA-256 of a study's claims as canonical JSON; ``None`` when it states none."""
+    claims = study.get("claims") if isinstance(study, Mapping) else None
+    return hashlib.sha256(canonical(claims)).hexdigest() if claims else None
+
+
+def build(
+    folder: Path, study_hash: str, files: Mapping[str, bytes], claims: str | None = None
+) -> Journal:
+    """Write a new recording beside its place and rename it there; the journal stays locked.
+
+    ``claims`` is their hash (:func:`claims_hash`), which the first record registers.
+    """
     new = folder.with_name(f".{folder.name}.new")
     durable.make_folder(new)
     journal = Journal(new / layout.JOURNAL, create=True)
@@ -46,7 +59,8 @@ def build(folder: Path, study_hash: str, files: Mapping[str, bytes]) -> Journal:
             durable.make_folder((new / path).parent)
             durable.write_file(new / path, content)
         entries = {path: evidence.entry_of(content) for path, content in files.items()}
-        journal.append(ledger.STUDY, {"hash": study_hash, "files": entries})
+        stated = {"claims": claims} if claims else {}
+        journal.append(ledger.STUDY, {"hash": study_hash, "files": entries, **stated})
         durable.sync_folder(new)
         durable.rename(new, folder)
         durable.sync_folder(folder.parent)

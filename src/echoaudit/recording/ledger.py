@@ -30,6 +30,8 @@ class StudyRecord(_Payload):
 
     hash: str
     files: dict[str, FileEntry]
+    claims: str | None = None
+    """SHA-256 of the claims as canonical JSON: they were stated before anything was done."""
 
 
 class StartedRecord(_Payload):

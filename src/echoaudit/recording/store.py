@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from echoaudit.errors import BadInput, Damaged, EchoauditError, Unavailable
 from echoaudit.recording import durable, evidence, layout, ledger
-from echoaudit.recording.begin import build, describe
+from echoaudit.recording.begin import build, claims_hash, describe
 from echoaudit.recording.contents import (
     FORMAT,
     core_files,
@@ -56,6 +56,9 @@ class Recording:
         """``plan.json`` as plain values."""
         self.study: Any = parse(core[layout.STUDY_VALUES], file=layout.STUDY_VALUES)
         """``study.json`` as plain values."""
+        registered = studied(self._ledger).claims
+        if registered not in (None, claims_hash(self.study)):
+            raise Damaged(f"{layout.STUDY_VALUES}: its claims are not those that were registered")
         self.planned: tuple[str, ...] = planned_ids(self.plan)
         """Ids of the planned steps, in the plan's order."""
         self._text = text
@@ -94,7 +97,7 @@ class Recording:
         for path, content in study_files.items():
             files[f"{layout.STUDY}/{layout.check_relative(path)}"] = content
         files[layout.INFO] = canonical(describe(study_hash, config, tools)) + b"\n"
-        return cls(folder, build(folder, study_hash, files))
+        return cls(folder, build(folder, study_hash, files, claims_hash(study)))
 
     @classmethod
     def resume(cls, folder: Path) -> Recording:
@@ -150,6 +153,11 @@ class Recording:
     def study_hash(self) -> str:
         """The hash of the study, as the journal's first record states it."""
         return studied(self._ledger).hash
+
+    @property
+    def claims_hash(self) -> str | None:
+        """The hash of the claims that the journal's first record registers, if it does."""
+        return studied(self._ledger).claims
 
     @property
     def finished(self) -> frozenset[str]:

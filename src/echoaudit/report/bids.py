@@ -28,7 +28,8 @@ def section(
     real = bids[bids["state"].isin(BID_STATES) & (bids["cpm_usd"] > 0)]
     prices = [c for c in conclusions if c.measure == "value"][:MOST_PERSONAS]
     # Short figures first, then the tall ones in pairs, so that rows of two line up.
-    figures: list[Figure | None] = [forest(list(conclusions), colours)]
+    about_bids = [c for c in conclusions if c.outcome == "bids"]
+    figures: list[Figure | None] = [forest(about_bids, colours)]
     figures += [splits(conclusion, colours) for conclusion in prices]
     for conclusion in prices:
         pair = conclusion.treated.persona, conclusion.control.persona

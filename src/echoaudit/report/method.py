@@ -10,6 +10,7 @@ import pandas as pd
 from echoaudit.inference import Conclusion
 from echoaudit.inference.arms import TOPIC
 from echoaudit.inference.scores import MIN_OBSERVATIONS
+from echoaudit.inference.sentence import CORRECTION
 from echoaudit.inference.tests import EXACT_LABELINGS
 from echoaudit.report.text import count, listed, moment
 
@@ -118,7 +119,7 @@ def _web(info: Mapping[str, Any], tables: Tables) -> str:
 def _analysis(conclusions: Sequence[Conclusion]) -> list[str]:
     if not conclusions:
         return ["No claim was stated, so nothing was tested."]
-    first = conclusions[0]
+    first = next((c for c in conclusions if c.outcome == "bids"), conclusions[0])
     baseline = (
         "the score after the treatment minus the score before"
         if first.rounds_before
@@ -133,11 +134,30 @@ def _analysis(conclusions: Sequence[Conclusion]) -> list[str]:
         "rejected bids are neither bids nor zeros.",
         _tests(conclusions),
     ]
-    if first.test is not None and first.test.family > 1:
+    return [*found, *_families(conclusions)]
+
+
+def _families(conclusions: Sequence[Conclusion]) -> list[str]:
+    """How p values are corrected, family by family, and which claims are no predictions."""
+    families = {
+        (c.family, c.exploratory, c.registered): (c.test.family, c.test.correction, c.alpha)
+        for c in conclusions
+        if c.test is not None and c.test.family > 1
+    }
+    found = [
+        f"p values of the {size} claims of family {name} are corrected by "
+        f"{CORRECTION[correction]}’s method; each claim is judged at {alpha:g}."
+        for (name, _, _), (size, correction, alpha) in families.items()
+    ]
+    questions = sum(c.exploratory for c in conclusions)
+    if questions:
         found.append(
-            f"p values are corrected for {first.test.family} claims by Holm’s method; each claim "
-            f"is judged at {first.alpha:g}."
+            f"{count(questions, 'claim')} of {len(conclusions)} are exploratory: questions rather "
+            "than predictions, to be confirmed by another study."
         )
+    later = sum(not c.registered for c in conclusions)
+    if later:
+        found.append(f"{count(later, 'claim')} of them were stated after the run.")
     return found
 
 

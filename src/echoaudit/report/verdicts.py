@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from echoaudit.inference import Conclusion
-from echoaudit.inference.conclusion import Arm
+from echoaudit.inference.conclusion import Arm, Sets
 from echoaudit.inference.sentence import METHOD
 from echoaudit.report.parts import Column, Section, Table
 from echoaudit.report.text import NOTHING, count, p_value, ratio, share, treatment
 
 SIGNS = {"supported": "✓", "not supported": "○", "insufficient": "?"}
+PARAMETRIC = ("pooled", "welch", "crawford-howell", "tost")
 CLASSES = {"supported": "yes", "not supported": "no", "insufficient": "open"}
 
 
@@ -32,10 +33,20 @@ def verdicts(conclusions: Sequence[Conclusion]) -> list[Verdict]:
     """Cards in the order of the claims."""
     return [
         Verdict(
-            c.claim, c.state, SIGNS[c.state], CLASSES[c.state], c.sentence, c.needed, _numbers(c)
+            f"{c.claim} ({_stage(c)})" if c.exploratory else c.claim,
+            c.state,
+            SIGNS[c.state],
+            CLASSES[c.state],
+            c.sentence,
+            c.needed,
+            _numbers(c),
         )
         for c in conclusions
     ]
+
+
+def _stage(c: Conclusion) -> str:
+    return "exploratory" if c.registered else "exploratory, stated after the run"
 
 
 def _numbers(c: Conclusion) -> tuple[tuple[str, str], ...]:
@@ -45,17 +56,36 @@ def _numbers(c: Conclusion) -> tuple[tuple[str, str], ...]:
         ("rounds", f"{c.rounds_before} before, {c.rounds_after} after"),
         ("bids", f"{c.treated.bids + c.control.bids:,}"),
     )
-    if c.effect is None or c.test is None:
+    if c.test is None:
         return basis
     p = p_value(c.test.p_corrected)
+    tested = (
+        ("p" if c.test.family == 1 else f"p, of {c.test.family} claims", p),
+        ("smallest possible p", p_value(c.test.smallest_p)),
+    )
+    if c.effect is None:
+        return (*_sets(c.sets), *tested, *basis)
     return (
         ("effect", ratio(c.effect.ratio)),
         ("95 % interval", f"{ratio(c.effect.low)} to {ratio(c.effect.high)}"),
-        ("p" if c.test.family == 1 else f"p, of {c.test.family} claims", p),
-        ("smallest possible p", p_value(c.test.smallest_p)),
+        *tested,
         ("detectable", ratio(c.effect.detectable) if c.effect.detectable else NOTHING),
         *basis,
     )
+
+
+def _sets(sets: Sets | None) -> tuple[tuple[str, str], ...]:
+    if sets is None:
+        return ()
+    if sets.between is not None:
+        within = f"{sets.within:.2f}" if sets.within is not None else NOTHING
+        return (("distance between personas", f"{sets.between:.2f}"), ("within one", within))
+    if sets.own_count is not None:
+        return (
+            ("only in treated accounts", f"{sets.own_count:,}"),
+            ("expected by chance", f"{sets.own_expected:.1f}"),
+        )
+    return (("treated accounts", str(sets.treated_with)), ("controls", str(sets.control_with)))
 
 
 def diagnostics(conclusions: Sequence[Conclusion]) -> Section:
@@ -120,8 +150,10 @@ def _divided(c: Conclusion) -> str:
 def _test(c: Conclusion) -> str:
     if c.test is None:
         return NOTHING
-    if c.test.method != "permutation":
+    if c.test.method in PARAMETRIC:
         return f"{METHOD[c.test.method]} (parametric)"
+    if c.test.method == "fisher":
+        return METHOD[c.test.method]
     kind = "all" if c.test.exact else "random"
     return f"{METHOD['permutation']}, {kind} {c.test.labelings:,} labelings"
 

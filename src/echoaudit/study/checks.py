@@ -6,7 +6,18 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 
 from echoaudit.study.faults import shown, suggestion
-from echoaudit.study.models import PLAY, Catalogue, Claim, Config, Persona, Site, Stream, Study
+from echoaudit.study.models import (
+    DIRECTIONS,
+    MEASURES,
+    PLAY,
+    Catalogue,
+    Claim,
+    Config,
+    Persona,
+    Site,
+    Stream,
+    Study,
+)
 from echoaudit.study.typed import Place, Problem
 
 
@@ -37,16 +48,53 @@ def check_catalogue(catalogue: Catalogue) -> Iterator[Problem]:
 
 
 def check_study(study: Study) -> Iterator[Problem]:
-    """Claims and sites have names of their own."""
+    """Sites have names of their own, claims make sense."""
     yield from _sites(study.sites, ("sites",))
-    names = [(("claims", index, "claim"), claim.claim) for index, claim in enumerate(study.claims)]
+    yield from check_stated(study.claims)
+
+
+def check_stated(claims: Iterable[Claim]) -> Iterator[Problem]:
+    """Claims have names of their own, compare two personas by a measure that their outcome has,
+    and agree with the rest of their family on the correction and its level.
+    """
+    listed = list(enumerate(claims))
+    names = [(("claims", index, "claim"), claim.claim) for index, claim in listed]
     yield from _differ(names, "claim", "claim: fashion-above-vanilla")
-    for index, claim in enumerate(study.claims):
-        if claim.treated == claim.control:
-            found = f"{shown(claim.control)} compared with itself"
-            yield Problem(
-                ("claims", index, "control"), found, "another persona", "control: vanilla"
-            )
+    families: dict[tuple[str, bool], Claim] = {}
+    for index, claim in listed:
+        yield from _claim(("claims", index), claim)
+        first = families.setdefault((claim.family, claim.exploratory), claim)
+        for key in ("correction", "alpha"):
+            agreed, found = getattr(first, key), getattr(claim, key)
+            if found != agreed:
+                yield Problem(
+                    ("claims", index, key),
+                    f"{key} {found} in family {shown(claim.family)}, where {first.claim} has "
+                    f"{agreed}",
+                    "one correction and one alpha in a family",
+                    f"{key}: {agreed}",
+                )
+
+
+def _claim(place: Place, claim: Claim) -> Iterator[Problem]:
+    if claim.treated == claim.control:
+        found = f"{shown(claim.control)} compared with itself"
+        yield Problem((*place, "control"), found, "another persona", "control: vanilla")
+    measures = MEASURES[claim.outcome]
+    if claim.measure not in measures:
+        found = f"measure {claim.measure} of {claim.outcome}"
+        yield Problem((*place, "measure"), found, ", ".join(measures), f"measure: {measures[0]}")
+        return
+    ratios = claim.outcome == "bids" or claim.measure == "count"
+    usual = ("higher", "lower", "different", *(("equivalent",) if ratios else ()))
+    directions = DIRECTIONS.get(claim.measure, usual)
+    if claim.direction not in directions:
+        found = f"direction {claim.direction} of measure {claim.measure}"
+        example = f"direction: {directions[0]}"
+        yield Problem((*place, "direction"), found, ", ".join(directions), example)
+    if claim.item is not None and claim.measure != "accounts":
+        found = f"an item for measure {claim.measure}"
+        yield Problem((*place, "item"), found, "item with measure accounts", "measure: accounts")
 
 
 def check_claims(claims: Iterable[Claim], personas: list[str]) -> Iterator[Problem]:

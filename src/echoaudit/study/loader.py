@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from echoaudit.errors import BadInput
 from echoaudit.study import checks
+from echoaudit.study.claims import default_claims
 from echoaudit.study.faults import Fault, Origin, error, shown, suggestion
 from echoaudit.study.models import (
     Catalogue,
@@ -261,7 +262,7 @@ def _study(shelf: _Shelf, paths: Sequence[Path], config: Config) -> LoadedStudy:
     return LoadedStudy(
         name=declared.study if declared else _name(personas),
         personas=personas,
-        claims=claims or tuple(_default_claims(personas)),
+        claims=claims or tuple(default_claims(personas, config)),
         sites=(declared.sites if declared else ()) or config.sites,
         exclude=config.exclude if stated is None else stated,
         files=shelf.named(),
@@ -310,14 +311,6 @@ def _name(personas: Sequence[LoadedPersona]) -> str:
     controls = {persona.persona.control for persona in personas}
     leading = [p.name for p in personas if p.name not in controls] or [personas[0].name]
     return leading[0] if len(leading) == 1 else f"{leading[0]}-and-{len(leading) - 1}-more"
-
-
-def _default_claims(personas: Iterable[LoadedPersona]) -> Iterator[Claim]:
-    for loaded in personas:
-        control = loaded.persona.control
-        if control is not None:
-            claim = f"{loaded.name}-above-{control}"
-            yield Claim(claim=claim, treated=loaded.name, control=control)
 
 
 @dataclass

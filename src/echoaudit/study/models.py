@@ -240,25 +240,75 @@ class Persona(Strict):
         return self.echo and self.account
 
 
+Measure = Literal[
+    "value",
+    "rate",
+    "value-per-opportunity",
+    "maximum",
+    "count",
+    "distance",
+    "exclusive",
+    "accounts",
+]
+"""What a claim compares; which of them an outcome has is in ``MEASURES``."""
+BID_MEASURES: tuple[Measure, ...] = ("value", "rate", "value-per-opportunity", "maximum")
+SET_MEASURES: tuple[Measure, ...] = ("count", "distance", "exclusive", "accounts")
+MEASURES: dict[str, tuple[Measure, ...]] = {
+    "bids": BID_MEASURES,
+    "endpoints": SET_MEASURES,
+    "trackers": SET_MEASURES,
+    "organisations": SET_MEASURES,
+    "syncs": SET_MEASURES,
+    "audio-ads": ("count",),
+    "creatives": SET_MEASURES,
+}
+"""The measures of each outcome: of bids, and of the set of things that each account had."""
+DIRECTIONS: dict[str, tuple[str, ...]] = {"distance": ("different",), "exclusive": ("higher",)}
+"""Measures whose statistic has one direction only."""
+
+
 class Claim(Strict):
     """A hypothesis, stated before the run."""
 
     claim: ClaimName
     """The claim's name."""
-    outcome: Literal["bids"] = "bids"
-    """The table of facts that it is about."""
-    measure: Literal["value", "rate", "value-per-opportunity", "maximum"] = "value"
-    """What is compared: worth of a bid, bids per request, worth per request, highest bid."""
+    outcome: Literal[
+        "bids", "endpoints", "trackers", "organisations", "syncs", "audio-ads", "creatives"
+    ] = "bids"
+    """The facts that it is about: bids, hosts that speakers contact, those of advertising or
+    tracking, the owners of hosts, pairs of parties that exchange identifiers, ads heard, and
+    different ads heard."""
+    measure: Measure = "value"
+    """What is compared. Bids: worth of a bid, bids per request, worth per request, highest bid.
+    Others: how many per account, how unlike the accounts' sets are, how many only treated accounts
+    have, and how many accounts have any."""
+    item: Text | None = Field(default=None, examples=["adnxs.com"])
+    """With ``accounts``: the one thing that is looked for; absent: any."""
     treated: Name
     """The persona that something was done to."""
     control: Name
     """The persona it is compared with."""
-    direction: Literal["higher", "lower", "different"] = "higher"
-    """What treated is said to be, compared with control."""
+    direction: Literal["higher", "lower", "different", "equivalent"] = "higher"
+    """What treated is said to be, compared with control; equivalent: within ``smallest_effect``."""
+    unit: Literal["account"] = "account"
+    """What is counted as one observation: the account, to which treatment is done."""
+    family: Name = "main"
+    """Claims that are corrected for together."""
+    correction: Literal["holm", "bh"] = "holm"
+    """holm: chance of any false claim in the family. bh: share of false ones among its claims."""
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     """Chance of a false claim that is put up with."""
     smallest_effect: float = Field(default=1.25, gt=1)
-    """Ratio below which a difference would not matter."""
+    """Ratio below which a difference would not matter: the margin of ``equivalent``."""
+    exploratory: bool = False
+    """A question rather than a prediction; never corrected for together with predictions."""
+
+
+class ClaimsFile(Strict):
+    """Claims stated after a run (``claims:`` in YAML, as in a study)."""
+
+    claims: tuple[Claim, ...] = Field(min_length=1)
+    """What is asked of a recording that is there already: exploratory."""
 
 
 class Site(Strict):
@@ -288,7 +338,7 @@ class Study(Strict):
     treatment: Literal["interest", "voice"] = "interest"
     """What differs between personas; voices must be the same unless they are it."""
     claims: tuple[Claim, ...] = ()
-    """Empty: each treated persona's bids against its control's."""
+    """Empty: a default set for each persona that has a control."""
     sites: tuple[Site, ...] = ()
     """Empty: the configuration's."""
     exclude: tuple[Exclusion, ...] | None = Field(default=None, examples=[["confounded"]])

@@ -16,6 +16,7 @@ MEASURES = {
     "rate": "how often a bid comes",
     "value-per-opportunity": "worth of a chance to bid",
     "maximum": "highest bid",
+    "count": "number per account",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from echoaudit.inference import Conclusion
+from echoaudit.inference.conclusion import SplitCheck
 from echoaudit.report.figures import axes
 from echoaudit.report.figures.canvas import Canvas
 from echoaudit.report.figures.scales import Log
@@ -29,8 +30,7 @@ def splits(conclusion: Conclusion, colours: dict[str, str]) -> Figure | None:
             f"Each dot divides the {persona} accounts into two halves that were treated alike and "
             "compares them as if one were a persona. Whatever lies among the dots can be chance. "
             f"The accounts' scores call {check.rejected} of {check.splits} divisions different "
-            f"({share(check.rejected, check.splits)}); pooling bids, as published studies do, "
-            f"calls {check.pooled_rejected} ({share(check.pooled_rejected, check.splits)})."
+            f"({share(check.rejected, check.splits)})." + _pooled(check)
         ),
         drawing=_draw(check.ratios, effect.ratio, conclusion.treated.persona, colour).markup(),
         table=Table(
@@ -43,6 +43,13 @@ def splits(conclusion: Conclusion, colours: dict[str, str]) -> Figure | None:
             Key(conclusion.treated.persona, colour, "line"),
         ),
     )
+
+
+def _pooled(check: SplitCheck) -> str:
+    if check.pooled_rejected is None:
+        return ""
+    called = f"{check.pooled_rejected} ({share(check.pooled_rejected, check.splits)})"
+    return f" Pooling bids, as published studies do, calls {called}."
 
 
 def _draw(ratios: tuple[float, ...], effect: float, persona: str, colour: str) -> Canvas:

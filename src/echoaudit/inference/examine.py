@@ -1,0 +1,297 @@
+"""One claim against the facts: who is compared, by what scores or sets, and what the tests say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from echoaudit.inference import diagnostics, sets, tests
+from echoaudit.inference.arms import accounts_of, describe
+from echoaudit.inference.conclusion import Arm, Diagnostics, Effect, Method, Sets, Test
+from echoaudit.inference.items import Items, items
+from echoaudit.inference.scores import Score, Scores, score_accounts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from echoaudit.inference.scores import Measure
+    from echoaudit.inference.tests import Direction, Floats
+    from echoaudit.study.models import Claim
+
+SHOWN = 100
+"""Things of treated accounts only that a conclusion lists."""
+HALF = 0.5
+"""Added to a count before its logarithm is taken, so that a zero has one (Anscombe 1948)."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A claim's evidence, before its family is corrected for."""
+
+    claim: Claim
+    family: int
+    """Claims in its family."""
+    treated: Arm
+    control: Arm
+    rounds: tuple[int, int]
+    """Before and after the treatment."""
+    effect: Effect | None
+    sets: Sets | None
+    test: Test | None
+    diagnostics: Diagnostics
+
+
+@dataclass
+class Facts:
+    """The tables of a study, and the scores and sets already taken from them."""
+
+    tables: Mapping[str, pd.DataFrame]
+    personas: frozenset[str]
+    """Those that any claim names: cells are compared among all their accounts at once."""
+    _scores: dict[str, Scores] = field(default_factory=dict)
+    _items: dict[str, Items] = field(default_factory=dict)
+
+    def scores(self, measure: Measure) -> Scores:
+        """Scores of all accounts by a measure of bids."""
+        if measure not in self._scores:
+            bids = self.tables["bids"]
+            bids = bids[bids["persona"].isin(self.personas)]
+            known = {a for p in self.personas for a in self.accounts(p)}
+            self._scores[measure] = score_accounts(bids, sorted(known), measure)
+        return self._scores[measure]
+
+    def items(self, outcome: str) -> Items:
+        """Things of all accounts."""
+        if outcome not in self._items:
+            self._items[outcome] = items(outcome, self.tables)
+        return self._items[outcome]
+
+    def accounts(self, persona: str) -> list[str]:
+        """The accounts of a persona."""
+        return accounts_of(persona, self.tables["bids"], self.tables["delivery"])
+
+
+def examine(claim: Claim, facts: Facts, family: int) -> Examined:
+    """Compare the two personas of a claim, which is one of ``family`` claims."""
+    if claim.outcome == "bids":
+        return _by_scores(claim, facts, family, facts.scores(cast("Measure", claim.measure)))
+    if claim.measure == "count":
+        return _by_scores(claim, facts, family, _counted(facts.items(claim.outcome)))
+    return _by_sets(claim, facts, family)
+
+
+# --- scores: bids and counts --------------------------------------------------------------------
+
+
+def _counted(found: Items) -> Scores:
+    """Counts as scores: logarithms of (count + 1/2), per hour where hours are known."""
+    baseline = bool(found.before)
+    scored, unscored = [], []
+    for account, own in found.sets.items():
+        if baseline and account not in found.before:
+            unscored.append(account)
+            continue
+        exposure = found.exposure.get(account, 1.0)
+        before = found.before.get(account, frozenset())
+        scored.append(
+            Score(
+                account,
+                math.log(len(before) + HALF) if baseline else None,
+                math.log((len(own) + HALF) / exposure),
+                len(own) + len(before),
+            )
+        )
+    return Scores(tuple(scored), tuple(unscored), 0, 0)
+
+
+def _by_scores(claim: Claim, facts: Facts, family: int, scores: Scores) -> Examined:
+    compared = {score.account for score in scores.scored}
+    treated, control = _arms(claim, facts, compared, scores)
+    effect = test = None
+    if len(treated.scores) >= 1 and len(control.scores) >= 2:
+        effect, test = _compare(_values(treated), _values(control), claim, family)
+    bids = claim.outcome == "bids"
+    counts = None
+    if not bids:
+        both = (*treated.scores, *control.scores)
+        own = facts.items(claim.outcome).sets
+        things = frozenset[str]().union(*(own[s.account] for s in both))
+        counts = Sets(len(things), tuple((s.account, len(own[s.account])) for s in both))
+    rounds = (scores.rounds_before, scores.rounds_after) if bids else _rounds(claim, facts)
+    return Examined(
+        claim, family, treated, control, rounds, effect, counts, test,
+        _diagnose(treated, control, facts.tables["bids"] if bids else None, claim),
+    )  # fmt: skip
+
+
+def _arms(
+    claim: Claim, facts: Facts, compared: set[str], scores: Scores | None = None
+) -> tuple[Arm, Arm]:
+    bids, delivery = facts.tables["bids"], facts.tables["delivery"]
+    found = scores.scored if scores else ()
+    treated, control = (
+        describe(persona, bids, delivery, compared, found)
+        for persona in (claim.treated, claim.control)
+    )
+    return treated, control
+
+
+def _rounds(claim: Claim, facts: Facts) -> tuple[int, int]:
+    """Rounds of visits that a claim about what browsers did rests on; speakers have none."""
+    if claim.outcome != "syncs":
+        return 0, 0
+    steps = facts.tables["steps"]
+    visits = steps[(steps["kind"] == "visit") & (steps["state"] == "complete")]
+    numbers = visits.groupby("phase")["round"].nunique()
+    return int(numbers.get("before", 0)), int(numbers.get("after", 0))
+
+
+def _values(arm: Arm) -> Floats:
+    return np.array([score.score for score in arm.scores])
+
+
+def _before(arm: Arm) -> Floats:
+    return np.array([np.nan if s.before is None else s.before for s in arm.scores])
+
+
+def sided(claim: Claim) -> Direction:
+    """The direction of a claim's tests of difference."""
+    return "different" if claim.direction == "equivalent" else claim.direction
+
+
+def _compare(treated: Floats, control: Floats, claim: Claim, family: int) -> tuple[Effect, Test]:
+    """Effect and test of scores.
+
+    Permutation decides where it can. Where it cannot, the t test decides about bids; counts are too
+    coarse for it: controls that all have the same count would make any other count certain.
+    """
+    direction = sided(claim)
+    t = tests.t_test(treated, control, direction)
+    permutation = tests.permutation_test(treated, control, direction)
+    # The most favourable claim of the family has to pass alpha / family, so a test that cannot
+    # reach it can't support anything. This depends on the numbers of accounts only, not on data.
+    reaches = len(treated) > 1 and permutation.smallest_p <= claim.alpha / family
+    decides = reaches or claim.outcome != "bids"
+    within = tests.equivalence_p(t, math.log(claim.smallest_effect))
+    method: Method = "permutation" if decides else t.name
+    p = permutation.p if decides else t.p
+    if claim.direction == "equivalent":
+        method, p = "tost", within
+    low, high = t.interval()
+    test = Test(
+        method=method,
+        p=p,
+        p_corrected=1.0,
+        smallest_p=permutation.smallest_p,
+        labelings=permutation.labelings,
+        exact=permutation.exact,
+        t_p=t.p,
+        family=family,
+        correction=claim.correction,
+        equivalence_p=within,
+    )
+    sd = t.error / math.sqrt(1 / len(treated) + 1 / len(control))
+    effect = Effect(
+        ratio=math.exp(t.difference),
+        low=math.exp(low),
+        high=_exp(high),
+        account_sd=sd,
+        degrees=t.df,
+        detectable=_detectable(sd, len(treated), len(control), claim, family),
+    )
+    return effect, test
+
+
+def _exp(value: float) -> float:
+    return math.exp(min(value, 700.0))
+
+
+def one_sided(claim: Claim, family: int) -> float:
+    """The level of the one-sided test that a claim amounts to, were it the family's hardest."""
+    return claim.alpha / family / (2 if claim.direction == "different" else 1)
+
+
+def _detectable(sd: float, treated: int, control: int, claim: Claim, family: int) -> float | None:
+    smallest = tests.smallest_margin if claim.direction == "equivalent" else tests.detectable
+    found = smallest(sd, treated, control, one_sided(claim, family))
+    if found is None or found > math.log(1000):
+        return None
+    return math.exp(-found if claim.direction == "lower" else found)
+
+
+def _diagnose(treated: Arm, control: Arm, bids: pd.DataFrame | None, claim: Claim) -> Diagnostics:
+    ours, theirs = _values(treated), _values(control)
+    baseline_ratio = baseline_p = None
+    if len(ours) and len(theirs):
+        baseline_ratio, baseline_p = diagnostics.baseline(_before(treated), _before(control))
+    return Diagnostics(
+        leave_one_out=diagnostics.leave_one_out(ours, theirs),
+        baseline_ratio=baseline_ratio,
+        baseline_p=baseline_p,
+        splits=diagnostics.split_check(
+            theirs, bids, list(control.accounts), sided(claim), claim.alpha
+        ),
+    )
+
+
+# --- sets ---------------------------------------------------------------------------------------
+
+
+def _by_sets(claim: Claim, facts: Facts, family: int) -> Examined:
+    found = facts.items(claim.outcome)
+    treated, control = _arms(claim, facts, set(found.sets))
+    accounts = (*treated.accounts, *control.accounts)
+    matrix, things = sets.incidence([found.sets[account] for account in accounts])
+    counts = tuple(zip(accounts, (int(n) for n in matrix.sum(axis=1)), strict=True))
+    part, test = Sets(len(things), counts), None
+    if treated.accounts and control.accounts:
+        part, test = _test_sets(claim, part, matrix, things, len(treated.accounts), family)
+    return Examined(
+        claim, family, treated, control, _rounds(claim, facts), None, part, test,
+        Diagnostics(None, None, None, None),
+    )  # fmt: skip
+
+
+def _test_sets(
+    claim: Claim, part: Sets, matrix: Floats, things: tuple[str, ...], k: int, family: int
+) -> tuple[Sets, Test]:
+    if claim.measure == "distance":
+        far = sets.distance_test(matrix, k)
+        shown = {"between": far.between, "within": far.within, "explained": far.explained}
+        return _with(part, shown), _permuted(far.test, claim, family)
+    if claim.measure == "exclusive":
+        own = sets.exclusive_test(matrix, k)
+        names = tuple(things[column] for column in own.things[:SHOWN])
+        shown_own = {"own": names, "own_count": len(own.things), "own_expected": own.expected}
+        return _with(part, shown_own), _permuted(own.test, claim, family)
+    having = matrix[:, [n for n, thing in enumerate(things) if claim.item in (None, thing)]]
+    has = having.sum(axis=1) > 0
+    ours, theirs = (int(has[:k].sum()), k), (int(has[k:].sum()), len(has) - k)
+    fisher = sets.fisher(ours, theirs, sided(claim))
+    shares = {
+        "treated_with": ours[0],
+        "control_with": theirs[0],
+        "difference": fisher.difference,
+        "low": fisher.low,
+        "high": fisher.high,
+    }
+    test = Test(
+        "fisher", fisher.p, 1.0, fisher.smallest_p, math.comb(len(has), k), True, None, family,
+        claim.correction,
+    )  # fmt: skip
+    return _with(part, shares), test
+
+
+def _with(part: Sets, found: Mapping[str, object]) -> Sets:
+    return Sets(part.things, part.counts, **found)  # type: ignore[arg-type]
+
+
+def _permuted(test: tests.Permutation, claim: Claim, family: int) -> Test:
+    return Test(
+        "permutation", test.p, 1.0, test.smallest_p, test.labelings, test.exact, None, family,
+        claim.correction,
+    )  # fmt: skip
