@@ -22,6 +22,8 @@ COMMANDS = {
     "replay": "Compute findings and report again from a recording.",
     "report": "Write the report of a recording.",
     "table": "Print a table of findings: endpoints, shares, bids and others.",
+    "diff": "Compare two recordings: before and after a change.",
+    "check": "Hold a recording's findings against rules of your own.",
     "skills": "Catalogues of skills: list, show, lint, import from a store.",
     "lists": "Install lists of trackers, to be named in findings.",
     "status": "Show how far a recording is.",

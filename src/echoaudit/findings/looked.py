@@ -1,0 +1,52 @@
+"""Which accounts were looked at, for each kind of fact: where nobody looked, nothing is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Tables = Mapping[str, "pd.DataFrame"]
+
+
+def captured(tables: Tables) -> pd.DataFrame:
+    """Sessions whose traffic is there to be read."""
+    return tables["captures"][tables["captures"]["status"] != "missing"]
+
+
+def opened(tables: Tables) -> pd.DataFrame:
+    """Sessions in which at least something could be decrypted."""
+    return tables["decrypted"][tables["decrypted"]["exchanges"] > 0]
+
+
+def visited(tables: Tables) -> pd.DataFrame:
+    """Visits that ended as they should."""
+    steps = tables["steps"]
+    return steps[(steps["kind"] == "visit") & (steps["state"] == "complete")]
+
+
+def listened(tables: Tables) -> pd.DataFrame:
+    """Streams that were recorded."""
+    steps = tables["steps"]
+    return steps[(steps["kind"] == "stream") & (steps["state"] != "missing")]
+
+
+LOOKED: Mapping[str, Callable[[Tables], pd.DataFrame]] = {
+    "endpoints": captured,
+    "attribution": captured,
+    "shares": captured,
+    "reach": captured,
+    "data_types": opened,
+    "syncs": visited,
+    "parties": visited,
+    "bids": visited,
+    "ads": visited,
+    "audio_segments": listened,
+    "audio_ads": listened,
+    "creatives": listened,
+    "ad_counts": listened,
+}
+"""The evidence, with ``account`` and ``persona``, that a table's facts rest on; a table that is
+not here says itself what was not seen."""
