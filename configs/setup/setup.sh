@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the lab and the tests need: system packages, Python packages, Prebid.js.
+# Installs what the lab and the tests need: system packages, Python packages, Prebid.js, axe-core.
 # Each part is skipped when it is there already, so this can be run before every command.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -54,6 +54,23 @@ python_packages() {
   printf '%s' "$want" >"$stamp"
 }
 
+# The checker that tests put into the report's page: fetched from npm, held against its hash.
+accessibility_checker() {
+  local version=4.14.1 file=.cache/axe/axe.min.js folder
+  local sha=29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c
+  holds() { [ -f "$1" ] && printf '%s  %s\n' "$sha" "$1" | sha256sum --check --status; }
+  holds "$file" && return
+  folder=$(mktemp -d)
+  npm pack --silent --pack-destination "$folder" "axe-core@$version" >/dev/null &&
+    tar -xzf "$folder/axe-core-$version.tgz" -C "$folder" package/axe.min.js ||
+    fail "npm could not fetch axe-core $version; check npm and the network"
+  holds "$folder/package/axe.min.js" || fail "npm gave another axe-core $version than the pinned one"
+  mkdir -p "${file%/*}"
+  mv "$folder/package/axe.min.js" "$file"
+  rm -r "$folder"
+}
+
 system_packages
 python_packages
+accessibility_checker
 $VENV/bin/python -m echoaudit.lab.prebid

@@ -14,7 +14,7 @@ from echoaudit.errors import BadInput
 from echoaudit.findings.rules import Judgement, judge, read_rules
 
 CLAIMS = ["fashion-above-vanilla"]
-EXAMPLE = Path(__file__).parents[2] / "configs" / "rules.yaml"
+EXAMPLE = Path(__file__).parents[2] / "configs" / "rules" / "example.yaml"
 
 
 @pytest.fixture(scope="module")

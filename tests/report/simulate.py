@@ -9,7 +9,11 @@ from echoaudit.findings.excluded import excluded_table
 from echoaudit.findings.imc2023 import imc2023_table
 from echoaudit.findings.shares import reach_table, shares_table
 from echoaudit.findings.steps import DELIVERY, STEPS, delivery_table
+from echoaudit.findings.tables import schemas
 from echoaudit.outcomes.enabling import TABLE as ENABLING
+from echoaudit.study.models import Claim
+
+CLAIM = Claim(claim="fashion-above-vanilla", treated="fashion", control="vanilla")
 
 SKILLS = {"Outfit Check": "B01", "Style Quiz": "B02", "Sneaker Drop": "B03", "Runway Radio": "B04"}
 BIDDERS = ("appnexus", "ix", "openx", "pubmatic", "rubicon")
@@ -317,3 +321,53 @@ def simulate(claims, *, personas=None, lifts=None, answered=True, confounded=0, 
         "tables": {name: {"rows": len(t), "sha256": "ef" * 32} for name, t in tables.items()},
     }
     return info, tables, provenance
+
+
+# --- a recording that wants to harm its readers -------------------------------------------------
+
+DECIDED = {
+    "account": "fashion-1", "persona": "fashion", "phase": "after", "state": "complete",
+    "kind": "session", "purpose": "converse", "party": "third", "status": "complete",
+}  # fmt: skip
+"""Columns whose values the code decides by, and one for each; all others are free text."""
+FILLED = {"int": 1, "float": 1.5, "bool": True}
+
+
+def poisoned(info, tables, text):
+    """The same with ``text`` in every free field of every table that findings can have."""
+    # Tables hold Unicode only; a recording's JSON can also hold unpaired surrogates.
+    written = text.replace("\ud800", "\ufffd")
+    found = {
+        name: schema.conform([_row(schema)]) for name, schema in schemas().items()
+        if name not in tables or tables[name].empty
+    }  # fmt: skip
+    everything = {**tables, **found}
+    return poisoned_values(info, text), {
+        name: poisoned_table(table, written) for name, table in everything.items()
+    }
+
+
+def _row(schema):
+    return {
+        column.name: FILLED.get(column.dtype, DECIDED.get(column.name, "text"))
+        for column in schema.columns
+    }
+
+
+def poisoned_values(value, text):
+    """Every string value replaced, keys left."""
+    if isinstance(value, dict):
+        return {k: poisoned_values(v, text) for k, v in value.items()}
+    if isinstance(value, list):
+        return [poisoned_values(v, text) for v in value]
+    return text if isinstance(value, str) else value
+
+
+def poisoned_table(table, text):
+    """Every free field replaced."""
+    free = [
+        name for name in table.columns
+        if name not in DECIDED and not pd.api.types.is_numeric_dtype(table[name])
+        and not pd.api.types.is_bool_dtype(table[name])
+    ]  # fmt: skip
+    return table.assign(**dict.fromkeys(free, text))

@@ -1,15 +1,17 @@
 """The page as a browser sees it."""
 
 import json
+from pathlib import Path
 
 import pytest
-from simulate import simulate
+from simulate import CLAIM, poisoned, simulate
 
 from echoaudit.inference import conclude_all
 from echoaudit.report import render
-from echoaudit.study.models import Claim
 
 WIDTHS = (390, 820, 1280)
+AXE = Path(__file__).parents[2] / ".cache" / "axe" / "axe.min.js"
+"""Fetched by set-up."""
 
 
 @pytest.fixture(scope="module")
@@ -28,26 +30,78 @@ def browser():
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    claim = Claim(claim="fashion-above-vanilla", treated="fashion", control="vanilla")
-    info, tables, provenance = simulate([claim], lifts={"fashion": 1.9})
+    info, tables, provenance = simulate([CLAIM], lifts={"fashion": 1.9})
     path = tmp_path_factory.mktemp("report") / "report.html"
-    path.write_text(render(info, tables, conclude_all([claim], tables), provenance))
+    path.write_text(render(info, tables, conclude_all([CLAIM], tables), provenance))
     return path
+
+
+@pytest.fixture(scope="module")
+def hostile_page(tmp_path_factory):
+    """Every text of every table and of the study wants to run."""
+    info, tables, provenance = simulate([CLAIM])
+    conclusions = conclude_all([CLAIM], tables)
+    attack = (
+        "</td></style></svg><script>document.title='ran'</script><img src=x onerror=alert(1)>"
+        "<a href=javascript:alert(1)>\"' onmouseover='alert(1)"
+    )
+    path = tmp_path_factory.mktemp("hostile") / "report.html"
+    path.write_text(render(*poisoned(info, tables, attack), conclusions, provenance))
+    return path
+
+
+@pytest.mark.web
+def test_nothing_hostile_runs_or_is_fetched(browser, hostile_page):
+    browser.get(hostile_page.as_uri())
+    assert browser.get_log("browser") == []
+    assert sent_by(browser) <= {hostile_page.as_uri()}
+    assert "ran" not in browser.title.split()
+    script = (
+        "return document.querySelectorAll('script, img, iframe, [onerror], a:not([href^=\"#\"])')"
+    )
+    assert browser.execute_script(script) == []
+
+
+@pytest.mark.web
+def test_an_accessibility_checker_finds_no_serious_fault(browser, page):
+    """On a narrow screen, where more has to scroll; contrast has a test of its own."""
+    resize(browser, 390)
+    browser.set_script_timeout(200)
+    browser.get(page.as_uri())
+    browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+    browser.execute_script(AXE.read_text())
+    found = browser.execute_async_script(
+        "axe.run({resultTypes: ['violations']}).then(arguments[arguments.length - 1])"
+    )
+    assert len(found["passes"]) > 20, "the checker did not see the page"
+    assert [
+        (fault["id"], fault["impact"], [node["target"] for node in fault["nodes"]][:5])
+        for fault in found["violations"]
+        if fault["impact"] in ("serious", "critical")
+    ] == []
+
+
+def resize(browser, width):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    )
+
+
+def sent_by(browser):
+    """Addresses that the browser asked for since this was last called."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    sent = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    return {p["request"]["url"] for p in sent if not p["request"]["url"].startswith("chrome")}
 
 
 @pytest.mark.web
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_request_no_message_no_sideways_scrolling(browser, page, width):
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
-    )
+    resize(browser, width)
     browser.get(page.as_uri())
     assert browser.get_log("browser") == []
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    sent = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    urls = {p["request"]["url"] for p in sent if not p["request"]["url"].startswith("chrome")}
-    assert urls <= {page.as_uri()}
+    assert sent_by(browser) <= {page.as_uri()}
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
 
 

@@ -6,13 +6,12 @@ from itertools import pairwise
 
 import pandas as pd
 import pytest
-from simulate import ENABLING, simulate
+from simulate import CLAIM, ENABLING, poisoned, poisoned_table, simulate
 
 from echoaudit.inference import conclude_all
 from echoaudit.report import render, warnings
 from echoaudit.study.models import Claim
 
-CLAIM = Claim(claim="fashion-above-vanilla", treated="fashion", control="vanilla")
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 HOSTILE = (
     '<script>alert("x")</script>',
@@ -144,7 +143,7 @@ def test_the_page_is_usable_without_eyes(paper):
 
 def test_every_figure_has_a_finding_a_description_and_its_data(paper):
     figures = re.findall(r"<figure.*?</figure>", paper, re.S)
-    assert len(figures) == 5
+    assert len(figures) == 6
     for figure in figures:
         reader = Reader(figure)
         assert len(reader.all("h3")) == len(reader.all("figcaption")) == 1
@@ -233,11 +232,10 @@ def test_undecrypted_devices_are_unknown_and_not_clean():
 @pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_text_in_every_field_is_shown_as_text(hostile):
     def poison(info, tables):
-        # Tables hold Unicode only; a recording's JSON can also hold unpaired surrogates.
-        text = hostile.replace("\ud800", "\ufffd")
-        return _poisoned(info, hostile), {n: _poisoned_table(t, text) for n, t in tables.items()}
+        return poisoned(info, tables, hostile)
 
-    clean, text = Reader(page()), page(change=poison)
+    clean = Reader(page(change=lambda info, tables: poisoned(info, tables, "text")))
+    text = page(change=poison)
     reader = Reader(text)
     assert {t for t, _ in reader.elements} <= {t for t, _ in clean.elements}
     assert {n for _, a in reader.elements for n in a} <= {n for _, a in clean.elements for n in a}
@@ -252,8 +250,8 @@ def test_hostile_text_in_every_field_is_shown_as_text(hostile):
 def test_endless_text_is_cut_and_says_so():
     def poison(info, tables):
         return info, {
-            n: pd.concat([_poisoned_table(t.head(1), "A" * 1_000_000), t.iloc[1:]])
-            for n, t in tables.items()
+            n: pd.concat([poisoned_table(t.head(1), "A" * 1_000_000), t.iloc[1:]])
+            for n, t in poisoned(info, tables, "text")[1].items()
         }
 
     text = page(change=poison)
@@ -284,28 +282,6 @@ def test_a_study_of_another_form_is_one_clear_line():
 
     with pytest.raises(BadInput, match=r"study\.json: personas\.0\.persona"):
         page(change=break_it)
-
-
-def _poisoned(value, hostile):
-    """Every string value replaced, keys left."""
-    if isinstance(value, dict):
-        return {k: _poisoned(v, hostile) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_poisoned(v, hostile) for v in value]
-    return hostile if isinstance(value, str) else value
-
-
-KEPT = {"account", "persona", "phase", "state", "kind", "purpose", "party", "status"}
-"""Columns whose values the code decides by; the others are free text."""
-
-
-def _poisoned_table(table, hostile):
-    free = [c for c in table.columns if c not in KEPT and not _numeric(table[c])]
-    return table.assign(**dict.fromkeys(free, hostile))
-
-
-def _numeric(column):
-    return pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
 
 
 def test_other_treatments_than_speech_are_told_and_their_lack_is_said_aloud():

@@ -22,7 +22,7 @@ MARKS = {"passed": "ok", "failed": "FAILED", "unknown": "UNKNOWN"}
 @options.recording
 @click.option(
     "--rules", "rules_path", type=click.Path(path_type=Path), required=True,
-    help="YAML file of rules; configs/rules.yaml is an example.",
+    help="YAML file of rules; configs/rules/example.yaml is an example.",
 )  # fmt: skip
 @options.as_json
 def command(folder: Path, rules_path: Path, as_json: bool) -> int:

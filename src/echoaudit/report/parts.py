@@ -44,7 +44,7 @@ class Key:
 
     label: str
     colour: str
-    mark: Literal["line", "dashes", "dot", "ring", "diamond"]
+    mark: Literal["line", "dashes", "dot", "ring", "diamond", "band", "outline"]
 
 
 @dataclass(frozen=True)

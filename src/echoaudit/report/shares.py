@@ -10,7 +10,9 @@ import pandas as pd
 
 from echoaudit.inference.background import ALPHA, IDLE_FACTOR
 from echoaudit.report.endpoints import cut, owners, party_rank, shade
-from echoaudit.report.parts import Cell, Column, Section, Table
+from echoaudit.report.figures import flow
+from echoaudit.report.figures.flow import Flow, Purpose
+from echoaudit.report.parts import Cell, Column, Figure, Key, Section, Table
 from echoaudit.report.text import NOTHING, count, listed, p_value, share
 
 Measure = Literal["contacts", "flows", "bytes"]
@@ -21,6 +23,12 @@ MOST_ORGANISATIONS = 60
 PARTIES = ("platform", "vendor", "third", "unknown")
 PURPOSES = ("functional", "tracking", "unknown")
 WORDS = {"platform": "platform", "vendor": "vendor", "third": "third party", "unknown": "unknown"}
+PURPOSE_OF_ROLE: Mapping[str, Purpose] = {
+    "functional": "functional",
+    "hosting": "functional",
+    "advertising": "tracking",
+    "tracking": "tracking",
+}
 FATES = {"skill": "count for a skill", "background": "are background", "uncertain": "are uncertain"}
 SHARE_LABELS = ("of contacts", "of connections", "of bytes")
 COUNTED = (
@@ -55,6 +63,7 @@ def section(
         title="What counts for the skills",
         short="Skills’ contacts",
         lead=_lead(attribution, reach),
+        figures=tuple(filter(None, [_flow(attribution, skills)])),
         tables=(
             _parties(shares, attributed=True),
             _parties(shares, attributed=False),
@@ -121,6 +130,70 @@ def _lead(attribution: pd.DataFrame, reach: pd.DataFrame) -> str:
         f"{led.get('platform', 0):,}, with their own vendor for {led.get('vendor', 0):,} and with "
         f"third parties for {led.get('third', 0):,}. Of {len(attribution):,} contacts in single "
         f"sessions {listed(fates)}."
+    )
+
+
+def _flow(attribution: pd.DataFrame, skills: Mapping[str, str]) -> Figure | None:
+    """From skill to host to organisation, without the Echo's own background."""
+    own = attribution[attribution["verdict"] != "background"]
+    if own.empty:
+        return None
+    own = own.assign(
+        organisation=owners(own),
+        skill=[skills.get(str(skill), str(skill)) for skill in own["skill"]],
+        host=own["host"].where(own["host"] != "", own["address"]),
+        tracks=[PURPOSE_OF_ROLE.get(str(role)) == "tracking" for role in own["role"]],
+        certain=own["verdict"] == "skill",
+    )
+    flows, rows = [], []
+    for key, group in own.groupby(["skill", "host", "organisation", "party", "role", "verdict"]):
+        skill, host, organisation, party, role, verdict = map(str, key)
+        purpose = PURPOSE_OF_ROLE.get(role, "unknown")
+        accounts = int(group["account"].nunique())
+        flows.append(Flow(skill, host, organisation, purpose, verdict == "skill", accounts))
+        fate = "counts for the skill" if verdict == "skill" else "uncertain"
+        rows.append((skill, host, organisation, party, role, fate, str(accounts)))
+    labels = ("skill", "host", "organisation", "party", "role", "verdict")
+    title = _flow_title(own)
+    return Figure(
+        id="flow",
+        title=title,
+        description=(
+            "Bands lead from skills to the hosts contacted in their sessions, and on to the hosts’ "
+            "organisations; a band is as wide as the number of accounts it was seen in. What the "
+            "Echo also does when idle is left out. Outlines: idle was too short, or the host has "
+            "no name, so it is uncertain whether the skill is the cause."
+        ),
+        drawing=flow.draw(flows, title).markup(),
+        table=Table(
+            "Skills, hosts and organisations",
+            (*(Column(label) for label in labels), Column("accounts", numeric=True)),
+            tuple(rows[:MOST_ROWS]),
+            note=cut(len(rows), "attribution"),
+        ),
+        keys=(
+            Key("functional or hosting", "p1", "band"),
+            Key("advertising or tracking", "p2", "band"),
+            Key("on no list", "pc", "band"),
+            Key("uncertain", "pc", "outline"),
+        ),
+        wide=True,
+    )
+
+
+def _flow_title(own: pd.DataFrame) -> str:
+    certain = own[own["certain"]]
+    if certain.empty:
+        return (
+            f"{count(own['host'].nunique(), 'host')} may be due to skills; for none is it certain"
+        )
+    third = certain.loc[certain["party"] == "third", "organisation"].nunique()
+    tracking = certain.loc[certain["tracks"], "host"].nunique()
+    what = count(certain["skill"].nunique(), "skill leads", "skills lead")
+    whom = count(certain["organisation"].nunique(), "organisation")
+    return (
+        f"{what} to {count(certain['host'].nunique(), 'host')} of {whom}, {third} of them third "
+        f"parties; {tracking} of the hosts advertise or track"
     )
 
 

@@ -66,6 +66,19 @@ class Canvas:
         drawn = [f"{number(x)} {number(y)}" for x, y in points]
         self._add("path", classes, title, d=f"M{drawn[0]}C{' '.join(drawn[1:])}")
 
+    def band(
+        self, start: Point, end: Point, width: float, classes: str, title: str | None = None
+    ) -> None:
+        """A band between two upper corners that leaves and arrives horizontally."""
+        middle = number((start[0] + end[0]) / 2)
+        (x1, y1), (x2, y2) = ([number(v) for v in point] for point in (start, end))
+        low1, low2 = (number(point[1] + width) for point in (start, end))
+        drawn = (
+            f"M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}"
+            f"L{x2} {low2}C{middle} {low2} {middle} {low1} {x1} {low1}Z"
+        )
+        self._add("path", classes, title, d=drawn)
+
     def circle(self, centre: Point, radius: float, classes: str, title: str | None = None) -> None:
         """A dot."""
         x, y = centre
