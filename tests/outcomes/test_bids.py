@@ -47,6 +47,17 @@ def test_prices_in_other_currencies_are_not_taken_for_dollars(tmp_path):
     assert row.isna()["cpm_usd"]
 
 
+def test_the_server_is_the_first_whose_request_carries_the_requests_id(tmp_path):
+    page = Page(
+        "fashion-1", bids=[{**BID, "request": id_} for id_ in ("2ab1c9", "77d0e2", "99f3a1")]
+    )
+    page.ask("https://fast.exchange.test/bid?id=2ab1c9")
+    page.ask("https://other.test/log?id=2ab1c9")
+    page.ask("https://hb.second.test/ortb", body='{"imp": [{"id": "77d0e2"}]}')
+    table = bids.derive(record(tmp_path / "r", page))
+    assert sorted(table["server"]) == ["", "exchange.test", "second.test"]
+
+
 RATES = {"date": "2026-11-20", "source": "a bank", "usd": {"EUR": 1.08}}
 
 

@@ -11,6 +11,7 @@ import uuid
 from urllib.parse import quote
 
 import pytest
+import sync_worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from visits_kit import START, YEAR, Page, cookie, record
@@ -85,8 +86,20 @@ def test_a_row_says_which_cookie_who_caused_it_and_how_far_it_came(tmp_path):
     one.ask(f"https://x.partner.test/?u={UID}", chain="c", by="https://ads.test/tag.js")
     row = syncs.derive(record(tmp_path / "r", one)).iloc[0]
     assert (row["cookie"], row["initiator"], row["hops"]) == ("uid", "ads.test", 2)
+    assert (row["chain"], row["direction"]) == ("tracker.test>tracker.test", "between others")
     assert row["identifier"] == hashlib.sha256(DATA).hexdigest()[:12]
     assert row["first_time"] == pytest.approx(one.started + 0.3)
+
+
+def test_a_row_says_whether_the_platform_sends_or_is_sent(tmp_path):
+    one = page(f"https://s.amazon-adsystem.com/ecm3?id={UID}")
+    one.after.append(cookie("amazon-adsystem.com", "ad-id", "Q7kV2mZp9Xw4LtRs"))
+    one.ask("https://partner.test/?aid=Q7kV2mZp9Xw4LtRs")
+    table = syncs.derive(record(tmp_path / "r", one))
+    assert dict(zip(table["target"], table["direction"], strict=True)) == {
+        "amazon-adsystem.com": "to platform",
+        "partner.test": "from platform",
+    }
 
 
 def test_a_partys_own_hosts_are_no_other_party(tmp_path):
@@ -183,77 +196,48 @@ def test_a_uuid_is_the_same_without_its_hyphens(tmp_path):
 
 # --- whole worlds -----------------------------------------------------------------------------
 
-KINDS = {
-    "hex": lambda r: f"{r.getrandbits(128):032x}",
-    "digits": lambda r: str(r.randrange(10**18, 10**19)),
-    "uuid": lambda r: str(uuid.UUID(int=r.getrandbits(128))),
-    "base64": lambda r: base64.urlsafe_b64encode(r.randbytes(16)).decode().rstrip("="),
-}
-WAYS = {
-    "plain": lambda v: quote(v, safe=""),
-    "base64": lambda v: quote(base64.b64encode(v.encode()).decode(), safe=""),
-    "hex": lambda v: v.encode().hex(),
-    "md5": lambda v: hashlib.md5(v.encode()).hexdigest(),
-    "sha1": lambda v: hashlib.sha1(v.encode()).hexdigest(),
-    "sha256": lambda v: hashlib.sha256(v.encode()).hexdigest(),
-    "json": lambda v: quote(json.dumps({"id": v}), safe=""),
-}
+
+def test_all_planted_syncs_and_no_others_among_41_partners_and_247_further_parties(tmp_path):
+    world = sync_worlds.make(41247, 41, 247, ("a-1", "b-1"), 2)
+    assert sync_worlds.found(tmp_path / "r", world) == world.planted
 
 
-def world(seed, partners=41, downstream=247, accounts=("a-1", "a-2", "b-1"), rounds=3):
-    """Pages of a world with planted syncs and decoys, and the syncs that were planted."""
-    r = random.Random(seed)
-    names = [f"p{n}-{r.randrange(10**6)}.test" for n in range(partners + downstream)]
-    kinds = {name: r.choice(list(KINDS)) for name in names}
-    edges = [(name, "platform.test", r.choice(list(WAYS))) for name in names[:partners]]
-    edges += [(r.choice(names[:partners]), name, r.choice(list(WAYS))) for name in names[partners:]]
-    pages, planted = [], set()
-    for account in accounts:
-        uids = {name: KINDS[kinds[name]](r) for name in names}
-        planted |= {(account, source, target) for source, target, _ in edges}
-        for number in range(1, rounds + 1):
-            pages.append(_page(r, account, number, uids, edges))
-    return pages, planted
+@pytest.mark.parametrize("seed", range(100, 106))
+def test_worlds_made_up_by_a_seed_are_found_whole(tmp_path, seed):
+    world = sync_worlds.make(seed, partners=9, downstream=12)
+    assert sync_worlds.found(tmp_path / "r", world) == world.planted
 
 
-def _page(r, account, number, uids, edges):
-    now = START + 1000 * number
-    one = Page(account, number)
-    for name, uid in uids.items():
-        session, clock = f"{r.getrandbits(64):016x}", str(int(now))
-        one.after += [
-            cookie(name, "uid", uid, now=now),
-            cookie(name, "session", session, None),
-            cookie(name, "rotating", f"{r.getrandbits(64):016x}", now=now),
-            cookie(name, "visited", clock, now=now),
-            cookie(name, "variant", "b7c1d9e2f4a60583", now=now),
-            cookie(name, "short", f"{r.getrandbits(64):016x}", 600, now=now),
-        ]
-    values = {(c["domain"], c["name"]): c["value"] for c in one.after}
-    for source, target, way in edges:
-        decoys = "&".join(
-            f"{name}={values[source, name]}"
-            for name in ("session", "rotating", "visited", "variant", "short")
-        )
-        one.ask(f"https://x.{source}/pixel", chain=source + target)
-        one.ask(
-            f"https://in.{target}/match?{decoys}&cb={r.getrandbits(64):016x}"
-            f"&id={WAYS[way](uids[source])}",
-            chain=source + target,
-        )
-    return one
+@pytest.mark.parametrize(
+    ("held", "sent"),
+    [
+        ("GA1.2.123456789.1780000001", "123456789.1780000001"),
+        ("uid:SWmXqzTKCPbrdf", "SWmXqzTKCPbrdf"),
+        ("v2|987654321.1780000001|1", "987654321.1780000001"),
+    ],
+)
+def test_parts_that_are_sent_on_are_identifiers(tmp_path, held, sent):
+    one = page(f"https://partner.test/?u={sent}", value=held)
+    assert {(s, t) for s, t, _, _ in found(tmp_path / "r", one)} == {
+        ("tracker.test", "partner.test")
+    }
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_planted_syncs_are_found_all_and_only_among_decoys(tmp_path, seed):
-    pages, planted = world(seed)
-    table = syncs.derive(record(tmp_path / "r", *pages))
-    assert {(row.account, row.source, row.target) for row in table.itertuples()} == planted
+def test_base64_in_a_path_is_read(tmp_path):
+    inner = base64.b64encode(json.dumps({"id": UID}).encode()).decode()
+    one = page(f"https://partner.test/match/{inner}/1.gif")
+    assert found(tmp_path / "r", one) == {("tracker.test", "partner.test", "base64", "url")}
+
+
+def test_a_network_address_is_no_identifier(tmp_path):
+    for number, address in enumerate(("203.0.113.178", "2001:db8:7a3f:19::c4e1")):
+        one = page(f"https://partner.test/?ip={quote(address)}", value=address)
+        assert not found(tmp_path / str(number), one)
 
 
 def test_an_exchange_is_searched_in_a_fraction_of_a_millisecond():
     r = random.Random(1)
-    known = [Identifier(f"s{n}.test", "uid", KINDS["hex"](r)) for n in range(500)]
+    known = [Identifier(f"s{n}.test", "uid", f"{r.getrandbits(128):032x}") for n in range(500)]
     index = Index(known)
     urls = [
         f"https://t.test/a/b?x={r.getrandbits(64):x}&y={r.getrandbits(128):032x}&id={one.value}"

@@ -65,7 +65,8 @@ class Page:
         return {
             "visit.json": {
                 "account": self.account, "persona": persona, "site": "news", "phase": "after",
-                "round": self.number, "started": self.started, "ended": self.started + 2,
+                "round": self.number, "started": self.started,
+                "ended": self.started + 2 + len(self.requests or ()) / 10,
                 "state": "complete", "reason": None,
             },
             "page.har": {"log": {"version": "1.2", "entries": self.requests}},

@@ -44,6 +44,8 @@ class Opened:
         audio_ads: pd.DataFrame
         creatives: pd.DataFrame
         bid_rate: pd.DataFrame
+        sync_graph: pd.DataFrame
+        partner_bids: pd.DataFrame
         parties: pd.DataFrame
         delivery: pd.DataFrame
         attribution: pd.DataFrame

@@ -22,8 +22,10 @@ from echoaudit.findings.excluded import excluded_table
 from echoaudit.findings.imc2023 import POOLED, imc2023_table
 from echoaudit.findings.labels import NONE, Labels
 from echoaudit.findings.parties import PARTIES, parties_table
+from echoaudit.findings.partner_bids import PARTNERS, partners_table
 from echoaudit.findings.shares import REACH, SHARES, reach_table, shares_table
 from echoaudit.findings.steps import DELIVERY, STEPS, delivery_table, steps_table
+from echoaudit.findings.sync_graph import GRAPH, graph_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 _DERIVED: Mapping[str, tuple[Schema, Callable[..., pd.DataFrame], tuple[str, ...]]] = {
     "bid_rate": (RATES, rates_table, ("bids",)),
+    "sync_graph": (GRAPH, graph_table, ("syncs", "bids")),
+    "partner_bids": (PARTNERS, partners_table, ("bids", "sync_graph")),
     "parties": (PARTIES, parties_table, ("syncs",)),
     "delivery": (DELIVERY, delivery_table, ("steps", "utterances")),
     "attribution": (ATTRIBUTION, attribution_table, ("endpoints", "captures", "steps", "excluded")),

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from echoaudit.errors import BadInput
 from echoaudit.outcomes.schema import Column, Schema
-from echoaudit.outcomes.visits import VISIT, describe_step, number, plain
+from echoaudit.outcomes.visits import VISIT, describe_step, number, plain, requests_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +44,9 @@ TABLE = Schema(
         Column("site", "string", "The site as the study names it."),
         Column("slot", "string", "Prebid's ad unit code."),
         Column("bidder", "string", "Bidder code."),
+        Column(
+            "server", "string", "Registrable domain that was asked; empty when no request tells."
+        ),
         Column("auction", "string", "Prebid's auction id."),
         Column("time", "float", "When the bid was requested.", "s since 1970"),
         Column("state", "string", f"Last state reached: {', '.join(f'`{s}`' for s in STATES)}."),
@@ -107,7 +110,29 @@ def _rows(step: StepEvidence, rates: Mapping[str, float]) -> Iterator[dict[str, 
     for place, bid in enumerate(bids):
         if not isinstance(bid, dict):
             raise BadInput(f"bid {place} is not an object", file=step.path(BIDS))
-        yield {**visit, **_row(bid, rates)}
+    asked = servers(step, {id_ for bid in bids if (id_ := request_id(bid))})
+    for bid in bids:
+        server = asked.get(request_id(bid), "")
+        yield {**visit, **_row(bid, rates), "server": server}
+
+
+def request_id(bid: Mapping[str, Any]) -> str:
+    """Prebid's id of a bid request, when it is one that can be looked for."""
+    found = bid.get("request")
+    return found if isinstance(found, str) and 6 <= len(found) <= 64 else ""
+
+
+def servers(step: StepEvidence, ids: Collection[str]) -> dict[str, str]:
+    """The site whose request was the first to carry each id, in its address or its body."""
+    found: dict[str, str] = {}
+    if not ids:
+        return found
+    pattern = re.compile("|".join(map(re.escape, sorted(ids, key=len, reverse=True))))
+    for request in sorted(requests_of(step), key=lambda request: request.time):
+        for text in (request.url, request.body):
+            for id_ in pattern.findall(text):
+                found.setdefault(id_, request.site)
+    return found
 
 
 def _row(bid: Mapping[str, Any], rates: Mapping[str, float]) -> dict[str, Any]:

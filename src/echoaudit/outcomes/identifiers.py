@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+from echoaudit.domains import is_address
 from echoaudit.outcomes.identifiers_decode import readable_base64
 from echoaudit.outcomes.visits import Cookie, PageVisit
 
@@ -22,6 +23,8 @@ MIN_LENGTH = 8
 MIN_PART = 10
 """A part of a compound value must be longer than a value of its own."""
 MAX_LENGTH = 1024
+MOST_PIECES = 8
+"""Pieces between dots whose runs are parts; of more, only the pieces are."""
 MIN_BITS = 24.0
 """Information in a value by its own characters' frequencies; one in 16 million."""
 MIN_LIFETIME = 28 * 86_400.0
@@ -30,8 +33,10 @@ CLOCK_BEFORE, CLOCK_AFTER = 1100 * 86_400.0, 800 * 86_400.0
 """Numbers within this span of the visit are taken for points in time."""
 
 _CONSENT = re.compile(r"consent|gdpr|usprivacy|ccpa|gpp|optanon|tcf", re.IGNORECASE)
-_PARTS = re.compile(r"[^A-Za-z0-9_\-+/]+")
+_FIELDS = re.compile(r"[^A-Za-z0-9_\-+/.]+")
 _WORDS = re.compile(r"(?:[A-Z]?[a-z]{2,}|[A-Z]{2,})(?:[-_. /+]?(?:[A-Z]?[a-z]{2,}|[A-Z]{2,}))*")
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_VOWEL = re.compile(r"[aeiouy]", re.IGNORECASE)
 _DATE = re.compile(
     r"(?:19|20)\d\d-[01]\d-[0-3]\d(?:[T_ ][\d:.,Z+-]*)?"
     r"|(?:19|20)\d\d[01]\d[0-3]\d(?:[T_]?[0-2]\d(?:[0-5]\d){1,2}(?:\d{3})?Z?)?"
@@ -111,11 +116,23 @@ def _may_identify(cookie: Cookie, time: float) -> bool:
 
 
 def parts(value: str) -> set[str]:
-    """The parts of a compound value (``a=1&b=2``, ``x.y.z``, JSON, also in base64)."""
+    """The parts of a compound value (``a=1&b=2``, ``x.y.z``, JSON, also in base64).
+
+    Dots divide (``UID.TIME``) as well as belong (of ``GA1.2.123456.789012`` the part
+    ``123456.789012`` is sent on), so of what dots join every run of neighbours is a part.
+    """
     bare = unquote(value).strip('"')
     texts = [bare, readable_base64(bare) or ""]
-    split = {part for text in texts for part in _PARTS.split(text)}
+    split = {part for text in texts for field in _FIELDS.split(text) for part in _runs(field)}
     return {part for part in split if MIN_PART <= len(part) <= MAX_LENGTH and part != bare}
+
+
+def _runs(field: str) -> Iterator[str]:
+    pieces = field.split(".")
+    longest = len(pieces) if len(pieces) <= MOST_PIECES else 1
+    for length in range(1, longest + 1):
+        for first in range(len(pieces) - length + 1):
+            yield ".".join(pieces[first : first + length])
 
 
 def _identifying(
@@ -157,9 +174,16 @@ def is_random(token: str, time: float) -> bool:
     """Whether a value could be an identifier: long enough, and neither word, place nor time."""
     if not MIN_LENGTH <= len(token) <= MAX_LENGTH or bits(token) < MIN_BITS:
         return False
-    if _WORDS.fullmatch(token) or _PLACE.fullmatch(token) or _DATE.fullmatch(token):
+    if is_address(token) or _are_words(token) or _PLACE.fullmatch(token) or _DATE.fullmatch(token):
         return False
     return not _is_clock(token, time)
+
+
+def _are_words(token: str) -> bool:
+    """Whether a value is words: letters alone may be chance, but words can be pronounced."""
+    if not _WORDS.fullmatch(token):
+        return False
+    return all(len(word) < 3 or _VOWEL.search(word) for word in _WORD.findall(token))
 
 
 def bits(token: str) -> float:

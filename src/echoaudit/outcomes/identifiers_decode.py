@@ -13,6 +13,8 @@ DEPTH = 3
 TEXTS = 64
 """Texts that one text may unfold to."""
 LENGTH = 64 * 1024
+SEGMENTS = 8
+"""Parts of a path whose runs are tried; longer paths are taken as a whole."""
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
 _HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-f]{2}){8,}(?![0-9A-Za-z])", re.IGNORECASE)
@@ -47,13 +49,23 @@ def _inside(text: str) -> Iterator[tuple[str, str]]:
         if found is not None:
             yield found, "jwt"
     for match in _BASE64.finditer(text):
-        found = readable_base64(match[0])
-        if found is not None:
-            yield found, "base64url" if set(match[0]) & set("-_") else "base64"
+        for part in _segments(match[0]):
+            found = readable_base64(part)
+            if found is not None:
+                yield found, "base64url" if set(part) & set("-_") else "base64"
     for match in _HEX.finditer(text):
         found = readable(bytes.fromhex(match[0]))
         if found is not None:
             yield found, "hex"
+
+
+def _segments(text: str) -> Iterator[str]:
+    """What may be base64 in a text in which ``/`` may be a digit of it or divide a path."""
+    yield text
+    pieces = text.split("/")
+    if 1 < len(pieces) <= SEGMENTS:
+        ends = range(1, len(pieces) + 1)
+        yield from ("/".join(pieces[a:b]) for b in ends for a in range(b) if b - a < len(pieces))
 
 
 def readable_base64(text: str) -> str | None:

@@ -168,6 +168,12 @@ def party(found: Attribution, vendor: str | None, platform: str = PLATFORM) -> P
     return "third" if found.organisation else "unknown"
 
 
+@cache
+def is_platform(domain: str) -> bool:
+    """Whether the list says that a registrable domain is the platform's."""
+    return party(directory().attribute(domain), None) == "platform"
+
+
 def _is_vendors(found: Attribution, vendor: str) -> bool:
     name = _squeezed(vendor)
     if name and name in map(_squeezed, _names(found)):

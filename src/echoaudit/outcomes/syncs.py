@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from echoaudit.outcomes.identifiers import identifiers
 from echoaudit.outcomes.identifiers_search import Found, Index
+from echoaudit.outcomes.organisations import is_platform
 from echoaudit.outcomes.schema import Column, Schema
 from echoaudit.outcomes.visits import PageVisit, Request, described, page_visits, plain
 
@@ -43,12 +44,17 @@ TABLE = Schema(
         ),
         Column("place", "string", "`url`, `redirect` (URL after a redirect), `header` or `body`."),
         Column("initiator", "string", "Host of the script or document that caused the request."),
+        Column("direction", "string", "`to platform`, `from platform` or `between others`."),
         Column("hops", "int", "Redirects before the request, in the first such request."),
+        Column("chain", "string", "Sites of these redirects, first to last, joined by `>`."),
         Column("first_time", "float", "When the visit's first such request began.", "s since 1970"),
     ),
 )
 UNSEARCHED = ("cookie", "host", "user-agent", "accept", "sec-", "connection", "content-", "origin")
 """Beginnings of the names of headers that carry no message; own cookies are no sync."""
+
+MOST_HOPS = 20
+"""Redirects that a row names; browsers give up after about as many."""
 
 _WAY = ("source", "target", "identifier", "cookie", "encoding", "place")
 """Columns that tell one way of syncing from another."""
@@ -108,6 +114,14 @@ def _row(request: Request, place: str, found: Found) -> dict[str, Any]:
         "encoding": found.encoding,
         "place": place,
         "initiator": request.initiator,
+        "direction": _direction(found.identifier.site, request.site),
         "hops": request.hops,
+        "chain": ">".join(request.chain[-MOST_HOPS:]),
         "first_time": request.time,
     }
+
+
+def _direction(source: str, target: str) -> str:
+    if is_platform(target):
+        return "between others" if is_platform(source) else "to platform"
+    return "from platform" if is_platform(source) else "between others"

@@ -46,12 +46,17 @@ class Request:
     site: str
     headers: tuple[tuple[str, str], ...]
     body: str
-    hops: int
-    """Redirects before it in its chain."""
+    chain: tuple[str, ...]
+    """Sites of the requests that were redirected to it, first to last."""
     initiator: str
     """Host of the script or document that caused it."""
     stored: tuple[Cookie, ...]
     """Cookies that its answer set and the browser accepted."""
+
+    @property
+    def hops(self) -> int:
+        """Redirects before it."""
+        return len(self.chain)
 
 
 @dataclass(frozen=True)
@@ -79,19 +84,26 @@ class PageVisit:
 def page_visits(recording: Recording) -> Iterator[PageVisit]:
     """All visits in the recording's order; those without files have no requests or cookies."""
     for step in recording.steps("visit"):
-        about = step.json(VISIT) if step.has(VISIT) else {}
-        cookies = step.json(COOKIES) if step.has(COOKIES) else {}
-        har = step.json(HAR) if step.has(HAR) else {}
-        for name, value in ((VISIT, about), (COOKIES, cookies), (HAR, har)):
-            if not isinstance(value, dict):
-                raise BadInput("not a JSON object", file=step.path(name))
+        cookies = _object(step, COOKIES)
         yield PageVisit(
             step,
-            about,
-            tuple(_requests(har)),
+            _object(step, VISIT),
+            requests_of(step),
             tuple(_jar(cookies.get("before"))),
             tuple(_jar(cookies.get("after"))),
         )
+
+
+def requests_of(step: StepEvidence) -> tuple[Request, ...]:
+    """The requests of a visit, in the order of its HAR file; none without one."""
+    return tuple(_requests(_object(step, HAR)))
+
+
+def _object(step: StepEvidence, name: str) -> Mapping[str, Any]:
+    found = step.json(name) if step.has(name) else {}
+    if not isinstance(found, dict):
+        raise BadInput("not a JSON object", file=step.path(name))
+    return found
 
 
 def described(visit: PageVisit) -> dict[str, Any]:
@@ -142,29 +154,31 @@ def host_of(url: str) -> str:
 
 
 def _requests(har: Mapping[str, Any]) -> Iterator[Request]:
-    chain: dict[str, int] = {}
+    chains: dict[str, tuple[str, ...]] = {}
     for entry in _list(_dict(har.get("log")).get("entries")):
-        request = _request(_dict(entry), chain)
+        request = _request(_dict(entry), chains)
         if request is not None:
             yield request
 
 
-def _request(entry: Mapping[str, Any], chain: dict[str, int]) -> Request | None:
+def _request(entry: Mapping[str, Any], chains: dict[str, tuple[str, ...]]) -> Request | None:
     request, response = _dict(entry.get("request")), _dict(entry.get("response"))
     url, time = request.get("url"), _time(entry.get("startedDateTime"))
     host = host_of(url) if isinstance(url, str) else ""
     if not host or time is None or not isinstance(url, str):
         return None
     key = str(entry.get("_requestId", id(entry)))
-    chain[key] = chain.get(key, -1) + 1
+    site = registrable(host)
+    chain = chains.get(key, ())
+    chains[key] = (*chain, site)
     return Request(
         time=time,
         url=url,
         host=host,
-        site=registrable(host),
+        site=site,
         headers=tuple(_pairs(request.get("headers"))),
         body=_text(_dict(request.get("postData")).get("text")),
-        hops=chain[key],
+        chain=chain,
         initiator=_initiator(entry),
         stored=tuple(_stored(entry, response, host, time)),
     )
