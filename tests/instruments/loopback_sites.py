@@ -40,6 +40,7 @@ class Seen:
     cookie: str
     set_cookie: list[str] = field(default_factory=list)
     body: bytes = b""
+    status: int = 0
 
     @property
     def url(self) -> str:
@@ -123,6 +124,7 @@ class Sites:
                     self.close_connection = True
                     return
                 seen.set_cookie = [v for k, v in answer.headers if k.lower() == "set-cookie"]
+                seen.status = answer.status
                 payload = answer.body.encode() if isinstance(answer.body, str) else answer.body
                 self.send_response(answer.status)
                 self.send_header("Content-Type", answer.mime)

@@ -25,7 +25,6 @@ from loopback_sites import (
 
 from echoaudit.errors import Unavailable
 from echoaudit.instruments.browser import Browser, BrowserCrashed, processes
-from echoaudit.instruments.browser import visit as visiting
 from echoaudit.instruments.browser.probe import prove_cookie_setting
 from echoaudit.recording import redact
 from echoaudit.study.models import BrowserSettings, SignIn
@@ -249,75 +248,6 @@ def test_a_stranger_authority_is_a_tls_failure(sites, tmp_path):
         visit = own.visit(f"https://{NEWS}/", tmp_path / "visit")
     assert visit.state == "failed"
     assert "TLS failure (net::ERR_CERT_" in visit.reason
-
-
-def drip(request):
-    request.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>slow")
-    for _ in range(30):
-        request.write(b".")
-        time.sleep(0.25)
-
-
-def flood(request):
-    """Ten gigabytes, were they ever taken."""
-    request.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n")
-    for _ in range(100_000):
-        request.write(b"<!--" + b"x" * 100_000 + b"-->")
-
-
-def redirect(request):
-    number = int(request.query.get("n", 0)) + 1
-    return Answer("", 302, headers=[("Location", f"/hostile?n={number}")])
-
-
-EVIDENCE = {
-    *("page.har", "bids.json", "cookies.json", "page.png"),
-    *("ads.json", "storage.json", "console.json"),
-}
-DOWNLOAD = [("Content-Disposition", "attachment; filename=x.zip")]
-HOSTILE = {
-    "endless redirect": (redirect, "failed", "endless redirect"),
-    "slow drip": (drip, "timeout", "no load event"),
-    "ten gigabytes": (flood, "failed", "more than"),
-    "alert loop": (Answer("<script>for (;;) alert(1)</script>"), "timeout", "no load event"),
-    "busy loop": (Answer("<script>for (;;);</script>"), "timeout", "no load event"),
-    "download": (Answer(b"PK", mime="application/zip", headers=DOWNLOAD), "failed", "download"),
-    "leaving": (
-        Answer("<script>onbeforeunload = () => 'stay'; alert(1)</script>x"),
-        "complete",
-        None,
-    ),
-    "pop-ups": (
-        Answer("<script>for (let i = 0; i < 60; i++) window.open('/hostile?' + i)</script>x"),
-        None,
-        None,
-    ),
-    "frames": (
-        Answer("<iframe src=/hostile></iframe><iframe src='/hostile?2'></iframe>"),
-        None,
-        None,
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", HOSTILE)
-def test_hostile_pages_end_in_their_budget_and_leave_the_next_visit_unharmed(
-    sites, browser, tmp_path, monkeypatch, kind
-):
-    monkeypatch.setattr(visiting, "RECEIVED_LIMIT", 3 * 1024**2)
-    page, state, reason = HOSTILE[kind]
-    sites.pages[NEWS, "/hostile"] = page
-    sites.pages[NEWS, "/calm"] = Answer("<p>calm")
-    before = time.monotonic()
-    visit = browser.visit(f"https://{NEWS}/hostile", tmp_path / "hostile")
-    assert time.monotonic() - before < 25
-    assert visit.state == state if state else visit.state in ("complete", "timeout"), visit
-    assert reason is None or reason in visit.reason
-    after = browser.visit(f"https://{NEWS}/calm", tmp_path / "calm")
-    assert after.state == "complete", after
-    assert har_requests(tmp_path / "calm") == {("GET", f"https://{NEWS}/calm"): 1}
-    written = {path.name for path in tmp_path.rglob("*") if path.is_file()}
-    assert written <= EVIDENCE
 
 
 # --- crashes ----------------------------------------------------------------------------------

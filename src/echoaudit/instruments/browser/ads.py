@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 from echoaudit.domains import registrable
 from echoaudit.instruments.browser.errors import CommandFailed
-from echoaudit.instruments.browser.inspector import Document, Inspector, Unseen
-from echoaudit.instruments.browser.targets import Target
+from echoaudit.instruments.browser.evidence import put
+from echoaudit.instruments.browser.inspector import Inspector, Unseen
+from echoaudit.instruments.browser.targets import Document, Target
 
 Json = dict[str, Any]
 
@@ -97,7 +98,12 @@ class _Content:
 
 
 def read(
-    inspector: Inspector, binding: str, tab: Target, places: list[Place], notes: list[str]
+    inspector: Inspector,
+    binding: str,
+    tab: Target,
+    places: list[Place],
+    turn: int,
+    notes: list[str],
 ) -> list[Ad]:
     """The filled slots of a page, without pictures.
 
@@ -106,12 +112,13 @@ def read(
         binding: name of the harvest script's object.
         tab: the visited tab.
         places: where Prebid was found; the tab's own document is always looked at.
+        turn: number of this look at the page; a document that two places lead to is read once.
         notes: what could not be read is added here, one line each.
     """
     ads: list[Ad] = []
     for place in [Place(tab.session, tab.id), *places]:
         try:
-            told = _slots(inspector, binding, place)
+            told = _slots(inspector, binding, place, turn)
         except Unseen as error:
             notes.append(f"a document's ads could not be read: {error}"[:200])
             continue
@@ -140,10 +147,10 @@ def tags(inspector: Inspector, binding: str, tab: Target) -> tuple[str, ...]:
     return tuple(tag for tag in TAGS if f'"{tag}"' in told)
 
 
-def _slots(inspector: Inspector, binding: str, place: Place) -> list[Mapping[str, Any]]:
+def _slots(inspector: Inspector, binding: str, place: Place, turn: int) -> list[Mapping[str, Any]]:
     """Slots as the harvest script tells them, from among the page's own scripts: not trusted."""
     where = {} if place.context is None else {"contextId": place.context}
-    params = {"expression": f"window[{binding!r}].slots()", "returnByValue": True, **where}
+    params = {"expression": f"window[{binding!r}].slots({turn})", "returnByValue": True, **where}
     text = inspector.call("Runtime.evaluate", params, place.session)["result"].get("value")
     try:
         told = json.loads(text)
@@ -179,9 +186,9 @@ def _ad(
         return None
     content = _Content()
     if node["nodeName"] in ("IFRAME", "FRAME"):
-        _add_frame(inspector, content, str(node["frameId"]), place.session, 1)
+        _add_frame(inspector, content, str(node["frameId"]), 1)
     else:
-        document = inspector.document(place.frame, place.session)
+        document = inspector.document(place.frame)
         found = inspector.apply(document, ELEMENT, number)
         content.add(found)
         _add_frames(inspector, content, document, found["frames"], 1)
@@ -250,19 +257,16 @@ def _add_frames(
     for number in range(count):
         node = inspector.node(f"echoaudit.frame({number})", document.session, document.world)
         if "frameId" in node:
-            _add_frame(inspector, content, str(node["frameId"]), document.session, depth)
+            _add_frame(inspector, content, str(node["frameId"]), depth)
 
 
-def _add_frame(
-    inspector: Inspector, content: _Content, frame: str, holder: str, depth: int
-) -> None:
+def _add_frame(inspector: Inspector, content: _Content, frame: str, depth: int) -> None:
     if depth > DEPTH_LIMIT or len(content.frames) >= FRAMES_LIMIT:
         return
-    document = inspector.document(frame, holder)
-    url = inspector.evaluate(document, "location.href")
-    content.documents.append(document)
-    content.frames.append(str(url)[:2048])
+    document = inspector.document(frame)
     found = inspector.evaluate(document, DOCUMENT)
+    content.documents.append(document)
+    content.frames.append(found["url"])
     content.add(found)
     _add_frames(inspector, content, document, found["frames"], depth + 1)
 
@@ -308,8 +312,9 @@ def take_pictures(
                 continue
             drawn = Image.open(BytesIO(take(rect)), formats=["PNG"])
         ad.record["image"] = f"ads/{ad.record['index']:02}.png"
-        (folder / "ads").mkdir(exist_ok=True)
-        drawn.convert("RGB").save(folder / ad.record["image"], format="PNG")
+        encoded = BytesIO()
+        drawn.convert("RGB").save(encoded, format="PNG")
+        put(folder / ad.record["image"], encoded.getvalue())
 
 
 def _scrolled_to(inspector: Inspector, ad: Ad) -> Json | None:

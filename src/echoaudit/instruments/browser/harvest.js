@@ -189,12 +189,13 @@
     return found.sort((a, b) => a.element.compareDocumentPosition(b.element) & follows ? -1 : 1);
   };
 
-  let held = null;
-  const slots = () => {
-    if (held) return "[]";
+  let held = [], told = 0;
+  const slots = (turn) => {
+    if (turn === told) return "[]";
+    told = turn;
     held = places();
-    return JSON.stringify(held.map(({ element, ...told }, number) =>
-      ({ ...told, number, page: location.href })));
+    return JSON.stringify(held.map(({ element, ...place }, number) =>
+      ({ ...place, number, page: location.href })));
   };
 
   const tags = () => AD_TAG_NAMES.filter((name) => window[name]);

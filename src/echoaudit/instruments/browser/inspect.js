@@ -49,7 +49,8 @@
   // What an element or a document says and where it leads.
   const content = (root) => {
     const element = root.nodeType === Node.DOCUMENT_NODE ? root.documentElement : root;
-    if (!element) return { html: "", text: "", alts: [], links: [], frames: 0, media: 0 };
+    const url = cut(location.href, LIMITS.link);
+    if (!element) return { url, html: "", text: "", alts: [], links: [], frames: 0, media: 0 };
     const alts = [], links = [], shadows = [];
     let media = 0;
     frames = [];
@@ -62,7 +63,7 @@
     }
     const text = [element.innerText ?? element.textContent, ...shadows].join("\n");
     return {
-      html: cut(element.outerHTML, LIMITS.markup), text: cut(text, LIMITS.text),
+      url, html: cut(element.outerHTML, LIMITS.markup), text: cut(text, LIMITS.text),
       alts, links, frames: frames.length, media,
     };
   };

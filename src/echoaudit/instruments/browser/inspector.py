@@ -4,40 +4,42 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from importlib import resources
+from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
 from echoaudit.instruments.browser.devtools import Answer, DevTools
 from echoaudit.instruments.browser.errors import CommandFailed
-from echoaudit.instruments.browser.targets import Targets
+from echoaudit.instruments.browser.targets import Document, Targets
 
 PATIENCE = 3.0
 """Seconds for one question; a document that has let one pass is asked no more."""
-WORLD = "echoaudit"
 FRAMES_LIMIT = 60
+EVALUATE = "Runtime.evaluate"
 Unseen = (CommandFailed, TimeoutError)
 """Why something could not be looked at: it has gone, or it does not answer."""
-
-
-@dataclass(frozen=True)
-class Document:
-    """One document, and the script world from which it is looked at."""
-
-    session: str
-    frame: str
-    world: int
 
 
 class Inspector:
     """Asks documents of one visit, all together for ``seconds`` at most."""
 
-    def __init__(self, devtools: DevTools, targets: Targets, seconds: float) -> None:
+    def __init__(
+        self,
+        devtools: DevTools,
+        targets: Targets,
+        worlds: Mapping[str, Document],
+        seconds: float,
+    ) -> None:
+        """``worlds`` are the documents by frame; ``inspect.js`` has run in their worlds."""
         self._devtools = devtools
         self._targets = targets
+        self._worlds = worlds
         self._end = time.monotonic() + seconds
         self._silent: set[str] = set()
-        self._source = resources.files(__package__).joinpath("inspect.js").read_text("utf-8")
+
+    @property
+    def documents(self) -> list[Document]:
+        """The documents there are, at most ``FRAMES_LIMIT``."""
+        return list(self._worlds.values())[:FRAMES_LIMIT]
 
     def call(self, method: str, params: Mapping[str, Any], session: str) -> Answer:
         """Send a command; one of ``Unseen`` when it is refused or there is no answer in time."""
@@ -50,25 +52,30 @@ class Inspector:
             self._silent.add(session)
             raise
 
-    def document(self, frame: str, holder: str) -> Document:
-        """The document of a frame; ``holder`` is the session of the document it stands in."""
-        session = self._targets.session_of(frame) or holder
-        made = self.call(
-            "Page.createIsolatedWorld", {"frameId": frame, "worldName": WORLD}, session
-        )
-        world = int(made["executionContextId"])
-        self.call("Runtime.evaluate", {"expression": self._source, "contextId": world}, session)
-        return Document(session, frame, world)
+    def document(self, frame: str) -> Document:
+        """The document in a frame."""
+        if frame not in self._worlds:
+            raise CommandFailed("a frame has gone, or is not there yet")
+        return self._worlds[frame]
+
+    def evaluate_everywhere(self, expression: str) -> Iterator[tuple[Document, Any]]:
+        """The value of an expression in every document that answers; asked all at once."""
+        asked = [
+            (document, self._devtools.post(EVALUATE, _in(document, expression), document.session))
+            for document in self.documents
+            if document.session not in self._silent
+        ]
+        for document, answer in asked:
+            try:
+                found = answer.result(max(0.0, min(PATIENCE, self._end - time.monotonic())))
+            except (CommandFailed, FutureTimeout):
+                continue
+            yield document, found["result"].get("value")
 
     def evaluate(self, document: Document, expression: str) -> Any:
         """The value of an expression in the document's own world."""
-        params = {
-            "expression": expression,
-            "contextId": document.world,
-            "returnByValue": True,
-            "awaitPromise": True,
-        }
-        return self.call("Runtime.evaluate", params, document.session)["result"].get("value")
+        answer = self.call(EVALUATE, _in(document, expression), document.session)
+        return answer["result"].get("value")
 
     def apply(self, document: Document, function: str, node: int) -> Any:
         """The value of a function with a node (by its ``backendNodeId``) as ``this``."""
@@ -84,7 +91,7 @@ class Inspector:
     def node(self, expression: str, session: str, world: int | None) -> Mapping[str, Any]:
         """The node that an expression gives, as DevTools describes it."""
         where = {} if world is None else {"contextId": world}
-        found = self.call("Runtime.evaluate", {"expression": expression, **where}, session)
+        found = self.call(EVALUATE, {"expression": expression, **where}, session)
         params = {"objectId": found["result"].get("objectId", "")}
         node: Mapping[str, Any] = self.call("DOM.describeNode", params, session)["node"]
         return node
@@ -96,22 +103,11 @@ class Inspector:
             return None
         return target.parent, target.id
 
-    def frames(self) -> Iterator[tuple[str, str]]:
-        """All frames of all tabs, as (frame, session)."""
-        for target in self._targets.documents():
-            try:
-                tree = self.call("Page.getFrameTree", {}, target.session)["frameTree"]
-            except Unseen:
-                continue
-            for frame in _frames(tree):
-                yield frame, target.session
 
-
-def _frames(tree: Mapping[str, Any]) -> Iterator[str]:
-    trees = [tree]
-    for _ in range(FRAMES_LIMIT):
-        if not trees:
-            return
-        one = trees.pop(0)
-        yield str(one["frame"]["id"])
-        trees += one.get("childFrames", ())
+def _in(document: Document, expression: str) -> dict[str, Any]:
+    return {
+        "expression": expression,
+        "contextId": document.world,
+        "returnByValue": True,
+        "awaitPromise": True,
+    }

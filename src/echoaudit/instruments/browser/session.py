@@ -42,7 +42,9 @@ class Session:
         self.driver = _start(self._service, _options(settings, self.chromium, flags))
         self._processes = self._service.process.pid
         self.binding = f"_{secrets.token_hex(6)}"
-        self.targets = Targets(self.binding, harvest_script(self.binding))
+        self.targets = Targets(
+            self.binding, harvest_script(self.binding), package_text("inspect.js")
+        )
         self.stuck = False
         """Whether a page could not be closed: the browser should be replaced."""
         try:
@@ -93,8 +95,12 @@ def open_tab(session: Session) -> Target:
 
 def harvest_script(binding: str) -> str:
     """The script that every document starts with."""
-    source = resources.files(__package__).joinpath("harvest.js").read_text(encoding="utf-8")
-    return f"{source.rstrip()}({json.dumps(binding)});"
+    return f"{package_text('harvest.js').rstrip()}({json.dumps(binding)});"
+
+
+def package_text(name: str) -> str:
+    """One of the scripts that come along."""
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _service(found: chromium.Chromium, environment: dict[str, str]) -> ChromeService:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from echoaudit.domains import registrable
-from echoaudit.instruments.browser.inspector import Inspector, Unseen
+from echoaudit.instruments.browser.inspector import Inspector
 
 ORIGINS_LIMIT = 50
 
@@ -20,11 +20,7 @@ def read(inspector: Inspector, page: str) -> list[dict[str, Any]]:
     Frames that have gone or do not answer are left out.
     """
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for frame, session in inspector.frames():
-        try:
-            told = inspector.evaluate(inspector.document(frame, session), "echoaudit.storage()")
-        except Unseen:
-            continue
+    for _, told in inspector.evaluate_everywhere("echoaudit.storage()"):
         for store in told["kept"]:
             entry = {"origin": told["origin"], "page": registrable(page) or page, **store}
             if len(found) < ORIGINS_LIMIT:

@@ -21,11 +21,14 @@ POPUPS_LIMIT = 5
 """Pop-ups that are let load during one visit; the others are closed as they open."""
 
 CONTEXTS_LIMIT = 2000
+WORLD = "echoaudit"
+"""Name of the script world from which documents are looked at; pages do not see it."""
 
 AUTO_ATTACH = {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True}
 DOCUMENTS = ("page", "iframe")
 RECORDED = (*DOCUMENTS, "worker", "shared_worker", "service_worker", "webview", "prerender")
 """Kinds of targets that web pages make; the others are the browser's own windows."""
+LASTING = ("service_worker", "shared_worker")
 BUFFERS = {"maxTotalBufferSize": 32 * 1024**2, "maxResourceBufferSize": 1024**2}
 
 
@@ -54,6 +57,15 @@ class Target:
     renderer starts from what the browser has heard of the old one's state."""
 
 
+@dataclass(frozen=True)
+class Document:
+    """What is in a frame now, and the script world of ours from which it is looked at."""
+
+    session: str
+    frame: str
+    world: int
+
+
 @dataclass
 class Record:
     """What is recorded of the visit under way."""
@@ -70,6 +82,8 @@ class Record:
     """Where Prebid was found: session and script context."""
     frames: dict[tuple[str, int], str] = field(default_factory=dict)
     """The frame of each script context, by session and context."""
+    worlds: dict[str, Document] = field(default_factory=dict)
+    """By frame."""
     console: list[dict[str, Any]] = field(default_factory=list)
     popups: int = 0
 
@@ -77,7 +91,8 @@ class Record:
 class Targets:
     """Keeps the list of targets and routes their events; lives on the DevTools thread."""
 
-    def __init__(self, binding: str, script: str) -> None:
+    def __init__(self, binding: str, script: str, own_script: str) -> None:
+        """``script`` starts every document; ``own_script`` does so in a world of its own."""
         self.attached: dict[str, Target] = {}
         """By session."""
         self.record: Record | None = None
@@ -85,6 +100,7 @@ class Targets:
         """Addresses answered by ourselves, with the base64 of an HTML body."""
         self._binding = binding
         self._script = script
+        self._own_script = own_script
         self._post: Post | None = None
 
     def start(self, post: Post) -> Future[Answer]:
@@ -104,6 +120,10 @@ class Targets:
     def pages(self) -> list[Target]:
         """The open tabs and pop-ups."""
         return [target for target in list(self.attached.values()) if target.kind == "page"]
+
+    def lasting_workers(self) -> list[Target]:
+        """Workers that belong to no page and would go on in the next visit."""
+        return [target for target in list(self.attached.values()) if target.kind in LASTING]
 
     def documents(self) -> list[Target]:
         """Tabs, pop-ups and cross-site frames."""
@@ -161,6 +181,10 @@ class Targets:
                     "Page.addScriptToEvaluateOnNewDocument",
                     {"source": self._script, "runImmediately": True},
                 ),
+                (
+                    "Page.addScriptToEvaluateOnNewDocument",
+                    {"source": self._own_script, "worldName": WORLD, "runImmediately": True},
+                ),
             ]
         for method, params in [*commands, ("Target.setAutoAttach", AUTO_ATTACH)]:
             self._send(method, params, target.session)
@@ -198,7 +222,7 @@ class Targets:
         elif event.method == "Runtime.bindingCalled":
             self._report(record, event)
         elif event.method == "Runtime.executionContextCreated":
-            _keep_frame(record, event)
+            _keep_context(record, event)
         elif event.method in console.EVENTS:
             console.keep(record.console, event, target.kind if target else "unknown")
         elif event.session == record.session:
@@ -212,11 +236,14 @@ class Targets:
             record.active = time.monotonic()
 
 
-def _keep_frame(record: Record, event: Event) -> None:
+def _keep_context(record: Record, event: Event) -> None:
     context = event.params["context"]
-    frame = context.get("auxData", {}).get("frameId")
-    if frame is not None and len(record.frames) < CONTEXTS_LIMIT:
-        record.frames[event.session, int(context["id"])] = str(frame)
+    frame, number = context.get("auxData", {}).get("frameId"), int(context["id"])
+    if frame is None or len(record.frames) >= CONTEXTS_LIMIT:
+        return
+    record.frames[event.session, number] = str(frame)
+    if context.get("name") == WORLD:
+        record.worlds[str(frame)] = Document(event.session, str(frame), number)
 
 
 def _is_browser_own(info: Mapping[str, Any]) -> bool:

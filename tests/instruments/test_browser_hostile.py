@@ -1,0 +1,186 @@
+"""Hostile sites, two of every kind: each visit ends in its budget, and the next is unharmed."""
+
+from __future__ import annotations
+
+import gzip
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from loopback_sites import NEWS, Answer, har_requests, settings
+
+from echoaudit.instruments.browser import Browser, course, targets
+
+pytestmark = pytest.mark.web
+
+EVIL = "www.evil.test"
+MIB = 1024**2
+EVIDENCE = {
+    *("page.har", "bids.json", "cookies.json", "page.png"),
+    *("ads.json", "storage.json", "console.json"),
+}
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n"
+BOMB = gzip.compress(b" " * (64 * MIB), 1)
+ZIPPED = [("Content-Encoding", "gzip")]
+SCRIPT = "text/javascript"
+
+
+class Kind(NamedTuple):
+    """Two pages of one kind, by path, with what they load; how a visit to them may end.
+
+    On a busy machine any page may time out.
+    """
+
+    pages: dict
+    states: set[str]
+    reason: str = ""
+
+
+def redirect(request):
+    number = int(request.query.get("n", 0)) + 1
+    return Answer("", 302, headers=[("Location", f"/1?n={number}")])
+
+
+def reload(request):
+    number = int(request.query.get("n", 0)) + 1
+    return Answer(f"<meta http-equiv=refresh content='0;url=/2?n={number}'>again")
+
+
+def flood(request):
+    """Ten gigabytes, were they ever taken."""
+    request.write(OK)
+    for _ in range(100_000):
+        request.write(b"<!--" + b"x" * 100_000 + b"-->")
+
+
+def drip(request):
+    request.write(OK + b"<p>slow")
+    for _ in range(60):
+        request.write(b".")
+        time.sleep(0.1)
+
+
+def page(script):
+    return Answer(f"<p>hello<script>{script}</script>")
+
+
+DOWNLOAD = [("Content-Disposition", "attachment; filename=evil.zip")]
+FRAMES = Answer("<iframe src='/1?a'></iframe><iframe src='/1?b'></iframe>")
+KINDS = {
+    "endless redirect": Kind({"/1": redirect, "/2": reload}, {"failed", "complete", "timeout"}),
+    "ten gigabytes": Kind(
+        {
+            "/1": flood,
+            "/2": page("fetch('/big').then((answer) => answer.text())"),
+            "/big": flood,
+        },
+        {"failed"},
+        "more than",
+    ),
+    "gzip bomb": Kind(
+        {
+            "/1": Answer(BOMB, headers=ZIPPED),
+            "/2": page("fetch('/bomb').then((answer) => answer.text())"),
+            "/bomb": Answer(BOMB, headers=ZIPPED),
+        },
+        {"failed"},
+        "more than",
+    ),
+    "alert loop": Kind(
+        {"/1": page("for (;;) alert(1)"), "/2": page("setInterval(() => prompt('name?'))")},
+        {"timeout", "complete"},
+    ),
+    "busy loop": Kind(
+        {"/1": page("for (;;);"), "/2": page("onload = () => setTimeout(() => { for (;;); })")},
+        {"timeout", "complete"},
+    ),
+    "pop-up storm": Kind(
+        {
+            "/1": page("for (let i = 0; i < 60; i++) open('/quiet?' + i)"),
+            "/2": page("for (let i = 0; i < 3; i++) open('/2?' + Math.random())"),
+            "/quiet": Answer("x"),
+        },
+        {"complete", "timeout"},
+    ),
+    "leaving": Kind(
+        {
+            "/1": page("onbeforeunload = () => 'stay'; alert(1)"),
+            "/2": page("onpagehide = onunload = () => { for (;;); }"),
+        },
+        {"complete"},
+    ),
+    "service worker": Kind(
+        {
+            "/1": page("navigator.serviceWorker.register('/flood.js')"),
+            "/2": page("navigator.serviceWorker.register('/stuck.js', {scope: '/2'})"),
+            "/flood.js": Answer(
+                "onfetch = (e) => e.respondWith(new Response('taken over'));"
+                "setInterval(() => fetch('/quiet?' + Math.random()), 1)",
+                mime=SCRIPT,
+            ),
+            "/stuck.js": Answer("oninstall = () => { for (;;); }", mime=SCRIPT),
+            "/quiet": Answer("x"),
+        },
+        {"complete"},
+    ),
+    "slow drip": Kind(
+        {"/1": drip, "/2": Answer("<script src=/slow></script>x"), "/slow": drip}, {"timeout"}
+    ),
+    "download": Kind(
+        {
+            "/1": Answer(b"PK", mime="application/zip", headers=DOWNLOAD),
+            "/2": page(
+                "const a = document.createElement('a'); a.download = 'evil.txt';"
+                "a.href = URL.createObjectURL(new Blob(['x'])); setInterval(() => a.click(), 50)"
+            ),
+        },
+        {"failed", "complete"},
+    ),
+    "recursive frames": Kind(
+        {
+            "/1": FRAMES,
+            "/2": page(
+                "const grow = (w, depth) => { if (depth) for (let i = 0; i < 3; i++) {"
+                "const f = w.document.createElement('iframe'); w.document.body.append(f);"
+                "grow(f.contentWindow, depth - 1); } }; grow(window, 5)"
+            ),
+        },
+        {"complete", "timeout"},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def hurried(sites, tmp_path_factory):
+    """A browser that loses patience early, and its profile."""
+    profile = tmp_path_factory.mktemp("hurried")
+    chosen = settings(sites, settle=0.5).model_copy(update={"page_timeout": 3.0})
+    with Browser(chosen, profile, extra_arguments=sites.arguments) as found:
+        yield found, profile
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_hostile_sites_end_in_their_budget_and_leave_the_next_visit_unharmed(
+    sites, hurried, tmp_path, monkeypatch, name
+):
+    monkeypatch.setattr(course, "RECEIVED_LIMIT", 1 * MIB)
+    monkeypatch.setattr(course, "DECODED_LIMIT", 16 * MIB)
+    monkeypatch.setattr(targets, "POPUPS_LIMIT", 2)
+    browser, profile = hurried
+    kind = KINDS[name]
+    sites.pages.update({(EVIL, path): answer for path, answer in kind.pages.items()})
+    sites.pages[NEWS, "/calm"] = Answer("<p>calm")
+    for number in ("1", "2"):
+        visit = browser.visit(f"https://{EVIL}/{number}", tmp_path / number)
+        assert visit.state in kind.states | {"timeout"}, visit
+        assert (visit.state == "complete") == (visit.reason is None)
+        assert visit.state != "failed" or kind.reason in (visit.reason or "")
+        assert visit.ended - visit.started < 25
+    after = browser.visit(f"https://{NEWS}/calm", tmp_path / "calm")
+    assert after.state == "complete", after
+    asked = {url for _, url in har_requests(tmp_path / "calm")}
+    assert asked - {f"https://{NEWS}/favicon.ico"} == {f"https://{NEWS}/calm"}
+    for folder in ("1", "2", "calm"):
+        assert {path.name for path in (tmp_path / folder).iterdir()} <= EVIDENCE
+    assert not [*profile.rglob("evil*"), *Path.cwd().glob("evil*"), *Path.home().glob("*/evil*")]
