@@ -80,13 +80,29 @@ def test_identifiers_are_redacted_everywhere(found: findings.Findings) -> None:
     assert not [value for value in secrets if value in shown + report.read_text()]
 
 
-def test_bytes_are_the_same_under_another_hash_seed_time_zone_and_folder(tmp_path: Path) -> None:
+BACKWARDS = """
+import contextlib, os
+listed, scanned = os.listdir, os.scandir
+os.listdir = lambda *a: sorted(listed(*a), reverse=True)
+back = lambda *a: sorted(scanned(*a), key=lambda entry: entry.name, reverse=True)
+os.scandir = lambda *a: contextlib.nullcontext(iter(back(*a)))
+assert os.listdir(".") == ["golden", "a"]
+"""
+"""What a file system with another order of its folders would give."""
+
+
+def test_bytes_are_the_same_under_another_hash_seed_time_zone_folder_and_order(
+    tmp_path: Path,
+) -> None:
     made = []
-    for number, (seed, zone) in enumerate([("1", "Asia/Tokyo"), ("2", "America/Lima")]):
+    for number, (seed, zone) in enumerate([("1", "Asia/Tokyo"), ("random", "America/Lima")]):
         folder = tmp_path / f"copy-{number}"
         shutil.copytree(RECORDING, folder / "golden")
+        (folder / "a").touch()
+        order = BACKWARDS if number else ""
+        code = f"{order}\nfrom echoaudit.cli import main; main()"
         subprocess.run(
-            [sys.executable, "-m", "echoaudit", "replay", "golden", "-o", "report.html"],
+            [sys.executable, "-c", code, "replay", "golden", "-o", "report.html"],
             cwd=folder,
             env={**os.environ, "PYTHONHASHSEED": seed, "TZ": zone},
             check=True,

@@ -1,6 +1,7 @@
 """The page as a browser sees it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,13 @@ for (const e of document.querySelectorAll('body *')) {
 }
 return worst;
 """
+
+
+@pytest.mark.web
+def test_the_page_prints_to_a_pdf(page, tmp_path):
+    from echoaudit.cli.printing import print_pdf
+
+    print_pdf(page, tmp_path / "page.pdf")
+    data = (tmp_path / "page.pdf").read_bytes()
+    assert data.startswith(b"%PDF-") and data.rstrip().endswith(b"%%EOF")
+    assert len(re.findall(rb"/Type\s*/Page\b", data)) > 3

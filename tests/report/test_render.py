@@ -301,3 +301,30 @@ def test_other_treatments_than_speech_are_told_and_their_lack_is_said_aloud():
     assert "1 / 3 topic visits, 0 / 1 opted out" in text
     assert "3 / 9 topic visits, 0 / 3 opted out" in text
     assert "only 0 of 3 fashion accounts opted out" in text
+
+
+def test_a_stranger_finds_the_answers_first(paper):
+    found = re.findall(r"<dt>(.*?)</dt>(.*?)</div>", paper.partition('<dl class="brief">')[2], re.S)
+    answers = {question: re.sub("<[^>]+>", " ", answer) for question, answer in found[:4]}
+    assert list(answers) == [
+        "Which claims hold?", "How sure is that?", "Based on how much?", "Who received what?",
+    ]  # fmt: skip
+    claims, sure, basis, received = answers.values()
+    assert "1 of 1 claim holds: fashion-above-vanilla." in claims
+    assert "chance alone is an unlikely cause (p = 0.012" in sure
+    assert "9 accounts (3 fashion and 6 vanilla)" in basis and "100 % of 36 sentences" in basis
+    assert "third parties: Edge, Podstats and Tonecast" in received
+    assert "voice recordings went to Platform" in received
+
+
+def test_the_answers_do_not_claim_what_nobody_knows():
+    def blind(info, tables):
+        gone = {"endpoints", "attribution", "data_types", "syncs"}
+        empty = {n: t.head(0) if n in gone else t for n, t in tables.items()}
+        return info, {**empty, "decrypted": tables["decrypted"].assign(status="sealed")}
+
+    text = Reader(page(answered=False, change=blind)).text
+    assert "0 of 1 claim hold; not decided: fashion-above-vanilla." in text
+    assert "fashion-above-vanilla: cannot be told, for" in text
+    assert "Traffic of Echos: none was captured." in text
+    assert "unknown, for no device let itself be decrypted" in text

@@ -37,8 +37,10 @@ def command(folder: Path, rules_path: Path, as_json: bool) -> int:
     from echoaudit.recording import Recording
 
     recording = Recording.open(folder)
-    rules = read_rules(rules_path, [claim.claim for claim in claims_of(recording.study)])
-    found = findings.compute(recording, labels=findings.kept_labels(recording))
+    later = findings.kept_claims(recording)
+    claims = [claim.claim for claim in (*claims_of(recording.study), *later.claims)]
+    rules = read_rules(rules_path, claims)
+    found = findings.compute(recording, labels=findings.kept_labels(recording), later=later)
     judged = judge(rules, found)
     passed = all(one.state == "passed" for one in judged)
     value = {"passed": passed, "rules": [asdict(one) for one in judged]}

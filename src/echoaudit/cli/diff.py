@@ -42,7 +42,9 @@ def command(before: Path, after: Path, as_json: bool) -> int:
 def _findings(recording: Recording) -> Any:
     from echoaudit import findings
 
-    return findings.compute(recording, labels=findings.kept_labels(recording))
+    return findings.compute(
+        recording, labels=findings.kept_labels(recording), later=findings.kept_claims(recording)
+    )
 
 
 def _value(found: Change, before: Path, after: Path) -> dict[str, Any]:

@@ -249,8 +249,8 @@ def _same(one: Conclusion, other: Conclusion) -> bool:
     return _compared(one) == _compared(other)
 
 
-def _compared(c: Conclusion) -> tuple[str, ...]:
-    return c.outcome, c.measure, c.direction, c.treated.persona, c.control.persona
+def _compared(c: Conclusion) -> tuple[str | None, ...]:
+    return c.outcome, c.measure, c.item, c.direction, c.treated.persona, c.control.persona
 
 
 def _claim(before: Conclusion, after: Conclusion) -> ClaimChange:

@@ -44,7 +44,7 @@ def section(found: pd.DataFrame, decrypted: pd.DataFrame, skills: Mapping[str, s
             ),
         )
     known = found.assign(
-        owner=found.apply(_owner, axis=1) if len(found) else [],
+        owner=found.apply(owner, axis=1) if len(found) else [],
         skill=[skills.get(str(s), str(s)) or "none (idle)" for s in found["skill"]],
     )
     return Section(
@@ -57,7 +57,7 @@ def section(found: pd.DataFrame, decrypted: pd.DataFrame, skills: Mapping[str, s
     )
 
 
-def _owner(row: pd.Series[str]) -> str:
+def owner(row: pd.Series[str]) -> str:
     """Who received it: the organisation, else whatever is known of the host."""
     return str(row["organisation"] or row["domain"] or row["address"] or NAMELESS)
 

@@ -23,6 +23,7 @@ from echoaudit.report import (
     speech,
     syncs,
 )
+from echoaudit.report.brief import TERMS, brief
 from echoaudit.report.method import limits, method, versions
 from echoaudit.report.palette import controls_of, palette
 from echoaudit.report.parts import Section
@@ -61,6 +62,8 @@ def render(
         .render(
             title=_title(study, accounts, conclusions),
             meta=_meta(info, tables, accounts),
+            brief=brief(tables, conclusions, accounts),
+            terms=TERMS,
             verdicts=verdicts(conclusions),
             notices=coverage.notices(tables, conclusions),
             meters=coverage.meters(tables),

@@ -119,6 +119,22 @@ def find(settings: BrowserSettings) -> Chromium:
     return found
 
 
+def headless(profile: Path) -> list[str]:
+    """The beginning of a command that opens a page without a window or a driver.
+
+    Raises ``Unavailable`` when no browser is installed.
+    """
+    return [
+        str(_program("Chromium", "browser.binary", None, BINARIES)),
+        *QUIET,
+        "--headless=new",
+        "--disable-gpu",
+        f"--user-data-dir={profile}",
+        *_when(os.geteuid() == 0, "--no-sandbox"),
+        *_when(_little_shared_memory(), "--disable-dev-shm-usage"),
+    ]
+
+
 def _program(what: str, setting: str, chosen: Path | None, usual: Sequence[str]) -> Path:
     names = [str(chosen)] if chosen else list(usual)
     for name in names:

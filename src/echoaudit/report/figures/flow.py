@@ -13,11 +13,12 @@ from echoaudit.report.text import count
 Purpose = Literal["functional", "tracking", "unknown"]
 COLOURS: Mapping[Purpose, str] = {"functional": "p1", "tracking": "p2", "unknown": "pc"}
 
-WIDTH, TOP, FOOT, GAP, BAR = 860.0, 40.0, 12.0, 6.0, 10.0
-COLUMNS = (180.0, 425.0, 660.0)
+WIDTH, TOP, FOOT, GAP, BAR = 880.0, 40.0, 12.0, 6.0, 10.0
+COLUMNS = (180.0, 425.0, 680.0)
 """Left edges of the bars of skills, hosts and organisations."""
 HEADS = ("skill", "host", "organisation")
-LABELS = (24, 30, 27)
+MARK = " · tracks"
+LABELS = (24, 35, 27)
 """Characters of a name in each column."""
 SLOT = 17.0
 """Least height of a row, for its name."""
@@ -156,7 +157,8 @@ def _names(canvas: Canvas, columns: list[dict[str, _Bar]], flows: list[Flow]) ->
         at = x - 8 if column == 0 else x + BAR + 6
         canvas.text((at, 20), HEADS[column] + "s", "name", anchor)
         for name, bar in bars.items():
-            mark = " · tracks" if column == 1 and name in tracking else ""
-            shown = name if len(name) <= LABELS[column] else name[: LABELS[column] - 1] + "…"
+            mark = MARK if column == 1 and name in tracking else ""
+            most = LABELS[column] - len(mark)
+            shown = name if len(name) <= most else name[: most - 1] + "…"
             middle = bar.top + bar.height / 2 + 4
             canvas.text((at, middle), shown + mark, "label halo small", anchor)
