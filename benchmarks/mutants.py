@@ -1,9 +1,9 @@
 """Reads captures damaged at random: ``python benchmarks/mutants.py [COUNT [SEED]]``.
 
-Prints how many gave a traceback, took longer than a second, lost packets without a note, were read
-otherwise by the scanner in C than by the one in Python, or were refused in one line; then the first
-traceback. The exit code is 1 when any but the last happened. ``ECHOAUDIT_SCANNER=python`` reads
-them with Python only.
+Prints how many gave a traceback, took longer than a second of CPU, lost packets without a note,
+were read otherwise by the scanner in C than by the one in Python, or were refused in one line; then
+the first traceback. The exit code is 1 when any but the last happened.
+``ECHOAUDIT_SCANNER=python`` reads them with Python only.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from echoaudit.outcomes.organisations import directory, party
 from echoaudit.outcomes.schema import Column, Schema
 from echoaudit.outcomes.sessions import Session, sessions, vendors
 from echoaudit.outcomes.traffic import Flow, Lookup
+from echoaudit.outcomes.traffic.certificates import certificate_hosts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +134,9 @@ def _contact(members: list[tuple[Flow, Named]]) -> dict[str, Any]:
     return {
         "addresses": _joined({flow.server for flow in flows}),
         "other_names": _joined({name for _, named in members for name in named.others}),
-        "certificate": _joined({name for flow in flows for name in flow.certificate}),
+        "certificate": _joined(
+            {name for flow in flows for name in certificate_hosts(flow.certificate)}
+        ),
         "contacted": state == "contacted",
         "state": state,
         "flows": len(flows),

@@ -92,24 +92,34 @@ def records(
 
 
 class Window:
-    """A sliding buffer over a stream; never holds much more than one block and one chunk."""
+    """A sliding buffer over a stream; never holds much more than one block and two chunks.
+
+    Chunks are not copied together: what lies over the end of one is put together for itself.
+    """
 
     def __init__(self, source: Reads, notes: Notes) -> None:
         self._source = source
         self._notes = notes
         self.buffer = b""
         self.at = 0
+        self._chunk = b""
+        self._used = 0
+        """How much of the chunk was put into the buffer."""
 
     def need(self, count: int) -> bool:
         """Make ``count`` bytes available from ``at``; False when the stream ends before."""
-        missing = self.at + count - len(self.buffer)
-        if missing <= 0:
-            return True
-        self.buffer, self.at = self.buffer[self.at :], 0
-        while missing > 0 and (part := self._read(max(CHUNK, missing))):
-            self.buffer += part
-            missing -= len(part)
-        return missing <= 0
+        if self.at == len(self.buffer):
+            self.buffer, self.at = self._chunk, self._used
+            self._chunk, self._used = b"", 0
+        while (missing := self.at + count - len(self.buffer)) > 0:
+            if self._used == len(self._chunk):
+                self._chunk, self._used = self._read(max(CHUNK, missing)), 0
+            if not self._chunk:
+                return False
+            part = self._chunk[self._used : self._used + missing]
+            self.buffer, self.at = self.buffer[self.at :] + part, 0
+            self._used += len(part)
+        return True
 
     def peek(self, count: int) -> bytes:
         """Up to ``count`` bytes from ``at``, left where they are."""
@@ -130,7 +140,7 @@ class Window:
 
     def rest(self) -> int:
         """Bytes between ``at`` and the end of what was read."""
-        return len(self.buffer) - self.at
+        return len(self.buffer) - self.at + len(self._chunk) - self._used
 
     def _read(self, size: int) -> bytes:
         try:

@@ -118,7 +118,7 @@ class LiveFlow:
         self.hello: ClientHello | None = None
         self.server_hello: ServerHello | None = None
         self.host = ""
-        self.certificate: tuple[str, ...] = ()
+        self.certificate = b""
         self.quic_version = ""
         self.quic: QuicHello | None = None
 
@@ -207,8 +207,9 @@ class Flow(NamedTuple):
     opened: bool
     """Whether the beginning was seen: TCP's handshake, QUIC's first packets."""
     state: State
-    certificate: tuple[str, ...] = ()
-    """Host names on the certificate that the server sent in the clear (before TLS 1.3)."""
+    certificate: bytes = b""
+    """The server's own certificate (DER), which is sent in the clear before TLS 1.3;
+    ``certificates.certificate_hosts`` reads it."""
 
 
 class Lookup(NamedTuple):

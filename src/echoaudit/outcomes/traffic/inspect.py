@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from itertools import islice
 
 from echoaudit.outcomes.traffic import dns, http, quic, tls
@@ -17,6 +16,7 @@ from echoaudit.outcomes.traffic.flows import (
 )
 from echoaudit.outcomes.traffic.headers import address, mac
 from echoaudit.outcomes.traffic.notes import Notes
+from echoaudit.outcomes.traffic.quick import Walk
 
 DNS_PORT, QUIC_PORT = 53, 443
 _LOCAL_DNS = frozenset({5353, 5355})
@@ -25,6 +25,8 @@ _MOST_INITIALS = 4
 _MOST_SEGMENTS = 64
 MOST_WAITING = 1 << 25
 """Bytes of unfinished hellos kept over all flows; more is an attack on memory."""
+MOST_CERTIFICATES = 1 << 24
+"""Bytes of different certificates that are kept."""
 _MOST_QUESTIONS = 1 << 16
 
 _Question = tuple[bytes, bytes, str, str]
@@ -34,7 +36,7 @@ _Question = tuple[bytes, bytes, str, str]
 class Names:
     """Looks into packets; names found are written to the flow or kept as look-ups."""
 
-    def __init__(self, notes: Notes, walk: tls.Walk | None = None) -> None:
+    def __init__(self, notes: Notes, walk: Walk | None = None) -> None:
         self._notes = notes
         self._walk = walk
         """What takes the extensions of a hello apart, if not ``tls.extensions``."""
@@ -43,6 +45,8 @@ class Names:
         self._answered: dict[bytes, _Question] = {}
         """Last question answered per client port: a mirror may show an answer twice."""
         self._waiting = 0
+        self._certificates: dict[bytes, bytes] = {}
+        self._room = MOST_CERTIFICATES
 
     def finish(self) -> list[Lookup]:
         """All look-ups in order of time; questions that nobody answered come as such."""
@@ -172,8 +176,8 @@ class Names:
         if not data:
             return
         # Most hellos and requests come whole, in the first segment.
-        first = half.segments is None and half.isn + 1 == sequence and not half.flow.dns
-        if first and self._read(half, data) is not None:
+        whole = half.segments is None and half.isn + 1 == sequence and not half.flow.dns
+        if whole and self._read(half, data) is not None:
             half.want = 0
             return
         waiting = half.segments = half.segments if half.segments is not None else {}
@@ -184,7 +188,7 @@ class Names:
         half.want -= 1
         if half.flow.dns:
             self._dns_stream(half, time)
-        else:
+        elif not whole:
             self._hello(half)
         full = len(half.segments or ()) > _MOST_SEGMENTS or self._waiting > MOST_WAITING
         if half.want <= 0 or full:
@@ -250,7 +254,12 @@ class Names:
             return True
         if found is None:
             return None
-        half.flow.certificate = certificate_hosts(found)
+        if found not in self._certificates:
+            self._room -= len(found)
+            if self._room < 0:
+                self._notes.unread["certificates beyond the first 16 MiB"] += 1
+                return True
+        half.flow.certificate = self._certificates.setdefault(found, found)
         return True
 
     def _http(self, half: Half, stream: bytes) -> bool | None:
@@ -311,24 +320,6 @@ def _beginnings(half: Half) -> list[int]:
         if data.startswith(b"\x16\x03") or http.may_begin(data[:8])
     )
     return list(islice(found, 4))
-
-
-@lru_cache(maxsize=1024)
-def certificate_hosts(der: bytes) -> tuple[str, ...]:
-    """The host names on a certificate, wildcards included; none when it cannot be read."""
-    from echoaudit.certificates import BadCertificate, certificate_names
-
-    try:
-        names, _ = certificate_names(der)
-    except BadCertificate:
-        return ()
-    return tuple(dict.fromkeys(filter(None, map(_pattern, names))))
-
-
-def _pattern(name: str) -> str:
-    wildcard = "*." if name.startswith("*.") else ""
-    host = tls.host(name[len(wildcard) :].encode("ascii", "replace"))
-    return wildcard + host if host else ""
 
 
 def _unanswered(time: float, half: Half, name: str, kind: str, transport: str) -> Lookup:

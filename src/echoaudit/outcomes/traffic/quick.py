@@ -25,6 +25,8 @@ INTERFACE = 3
 """Of ``_quick.c``: goes up when its functions change."""
 Frame = tuple[int, int, float, bytes, bytes]
 """What a segment came in: packets (several if it was cut), bytes, time, both MACs."""
+Walk = Callable[[bytes, int], tuple[bytes, dict[int, bytes]]]
+"""Takes the extensions of a hello apart: ``tls.extensions``, or the same in C."""
 Opener = Callable[[int, bytes, float, bytes, bytes], "Half"]
 """Makes a flow of a protocol, a direction's key, the time and both MACs; returns the direction."""
 Look = Callable[["Half", bytes, float, int], None]
@@ -98,10 +100,8 @@ def available(scanner: str = "") -> bool:
     return _module is not None and wanted != "python"
 
 
-def extensions(message: bytes, at: int) -> tuple[bytes, dict[int, bytes]]:
-    """``tls.extensions`` in C."""
-    found: tuple[bytes, dict[int, bytes]] = _module.extensions(message, at)
-    return found
+extensions: Walk | None = getattr(_module, "extensions", None)
+"""``tls.extensions`` in C."""
 
 
 class Quick:

@@ -6,12 +6,13 @@ JA4 follows FoxIO's technical specification, https://github.com/FoxIO-LLC/ja4.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
 from struct import Struct, pack, unpack_from
 from struct import error as StructError
 from typing import NamedTuple
+
+from echoaudit.outcomes.traffic.quick import Walk
 
 LARGEST_HELLO = 1 << 16
 """Bytes; a longer hello is not waited for."""
@@ -36,6 +37,8 @@ _JA4_VERSION = {0x0304: "13", 0x0303: "12", 0x0302: "11", 0x0301: "10", 0x0300: 
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,252}[a-z0-9_])?\.?")
 _PRINTABLE = re.compile(rb"[!-~]*")
 _short = Struct("!H").unpack_from
+_start = Struct("!HxHBBH").unpack_from
+"""Type and first byte of version, length; type and length of the message."""
 _pair = Struct("!HH").unpack_from
 
 
@@ -122,10 +125,12 @@ def parse_hello(
 
 def _handshake(stream: bytes) -> bytes | None:
     """The first handshake message, put together from its records."""
-    if len(stream) >= 9 and stream[:2] == b"\x16\x03" and 1 <= stream[5] <= 2:
+    if len(stream) >= 9:
         # Nearly always one record holds it.
-        whole = 4 + (stream[6] << 16 | stream[7] << 8 | stream[8])
-        if whole <= (stream[3] << 8 | stream[4]) <= _LARGEST_RECORD and len(stream) >= 5 + whole:
+        kind, length, message_kind, high, low = _start(stream)
+        whole = 4 + (high << 16 | low)
+        fits = whole <= length <= _LARGEST_RECORD and 5 + whole <= len(stream)
+        if fits and kind == 0x1603 and 1 <= message_kind <= 2:
             return stream[5 : 5 + whole]
     at, message = 0, b""
     for _ in range(MOST_RECORDS):
@@ -205,10 +210,6 @@ def extensions(message: bytes, at: int) -> tuple[bytes, dict[int, bytes]]:
     if not at == end <= len(message):
         raise ValueError("extensions cut")
     return pack(f"!{len(codes)}H", *codes), body
-
-
-Walk = Callable[[bytes, int], tuple[bytes, dict[int, bytes]]]
-"""``extensions``, or what does the same."""
 
 
 def _numbers(data: bytes) -> list[int]:
