@@ -108,7 +108,6 @@ def test_doctor_shows_only_what_was_asked_for(stranger: Stranger) -> None:
     assert (said.code, [check["name"] for check in json.loads(said.out)]) == (0, ["disk"])
 
 
-@pytest.mark.lab
 def test_a_run_that_lacks_something_leaves_nothing(stranger: Stranger) -> None:
     (stranger.folder / "reports").mkdir()
     line = stranger.refused(

@@ -8,9 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 SMALL = {
     "accounts.treated": "2",
@@ -44,6 +49,15 @@ class Lab:
             check=False,
         )
 
+    def small_world(self, name: str, *sites: str) -> str:
+        """A world of ours with these of its publishers only: fewer pages to visit."""
+        paper = yaml.safe_load((self.folder / "worlds" / "paper.yaml").read_text())
+        kept = [one for one in paper["publishers"] if one["site"] in sites]
+        assert len(kept) == len(sites)
+        small = {"based_on": f"{name}.yaml", "world": f"small-{name}", "publishers": kept}
+        (self.folder / "worlds" / f"small-{name}.yaml").write_text(yaml.safe_dump(small))
+        return f"small-{name}"
+
     def run(self, name: str, persona: str = "personas/fashion.yaml", **settings: str) -> Run:
         """Record a small study into ``recordings/NAME``."""
         arguments = run_arguments(name, persona, settings)
@@ -51,24 +65,15 @@ class Lab:
         assert done.returncode == 0, done.stderr[-4000:]
         return Run(self, f"recordings/{name}", done)
 
-    def kill(self, name: str, steps: int, seconds: float, **settings: str) -> str | None:
+    def kill(self, name: str, after: int | str, seconds: float, **settings: str) -> str | None:
         """Run, and SIGKILL so many seconds after so many steps are finished, counting all runs.
 
+        ``after`` may also be an account: when the first sentence to its speaker was answered.
         What the run said if it had ended before.
         """
-        arguments = run_arguments(name, "personas/fashion.yaml", settings)
-        said = self.folder / "said.txt"
-        with (
-            said.open("w") as output,
-            subprocess.Popen(
-                [sys.executable, "-m", "echoaudit", *arguments],
-                cwd=self.folder,
-                stdout=output,
-                stderr=output,
-            ) as running,
-        ):
+        with self._running(name, settings) as running:
             try:
-                self._wait_for(name, steps, running)
+                self._wait_for(name, after, running)
                 running.wait(seconds)
             except subprocess.TimeoutExpired:
                 os.kill(running.pid, signal.SIGKILL)
@@ -76,15 +81,64 @@ class Lab:
                 # The kernel ends the lab's machine a few hundredths of a second later.
                 time.sleep(0.3)
                 return None
-        return said.read_text()[-2000:]
+        return self._said.read_text()[-2000:]
 
-    def _wait_for(self, name: str, steps: int, running: subprocess.Popen[bytes]) -> None:
-        journal = self.folder / "recordings" / name / "journal.jsonl"
-        end = time.monotonic() + 200
+    def unplug(self, name: str, account: str, **settings: str) -> tuple[int, str]:
+        """Run, and take away an account's loudspeaker in the middle of its first conversation.
+
+        The run's exit code and what it said.
+        """
+        with self._running(name, settings) as running:
+            self._wait_for(name, account, running)
+            server = next(p for p in _descendants(running.pid) if "pulseaudio" in _command_of(p))
+            # The server's socket is on the private /run of the lab's machine.
+            socket = f"/proc/{server}/root/run/echoaudit-air/pulse"
+            control = ["pactl", "-s", f"unix:{socket}"]
+            listed = subprocess.check_output([*control, "list", "short", "modules"], text=True)
+            sink = f"sink_name={account}-room "
+            (module,) = [line.split()[0] for line in listed.splitlines() if sink in line]
+            subprocess.run([*control, "unload-module", module], check=True)
+            return running.wait(120), self._said.read_text()
+
+    @property
+    def _said(self) -> Path:
+        return self.folder / "said.txt"
+
+    @contextmanager
+    def _running(self, name: str, settings: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+        arguments = run_arguments(name, "personas/fashion.yaml", settings)
+        command = [sys.executable, "-m", "echoaudit", *arguments]
+        with (
+            self._said.open("w") as output,
+            subprocess.Popen(command, cwd=self.folder, stdout=output, stderr=output) as running,
+        ):
+            yield running
+
+    def _wait_for(self, name: str, after: int | str, running: subprocess.Popen[bytes]) -> None:
+        folder = self.folder / "recordings" / name
+        end = time.monotonic() + 500
         while running.poll() is None and time.monotonic() < end:
-            if not steps or _finished(journal) >= steps:
+            if isinstance(after, int):
+                there = not after or _finished(folder / "journal.jsonl") >= after
+            else:
+                there = any(folder.glob(f"staging/{after}+sessions+*/transcript.json"))
+            if there:
                 return
             time.sleep(0.05)
+        raise AssertionError(f"did not come to {after}: {self._said.read_text()[-2000:]}")
+
+
+def _descendants(process: int) -> Iterator[int]:
+    listed = subprocess.check_output(["ps", "-A", "-o", "pid=,ppid="], text=True)
+    parents = dict(map(int, line.split()) for line in listed.splitlines())
+    for child, parent in parents.items():
+        if parent == process:
+            yield child
+            yield from _descendants(child)
+
+
+def _command_of(process: int) -> str:
+    return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
 
 
 def _finished(journal: Path) -> int:
@@ -128,6 +182,19 @@ class Run:
         done = self.lab.command(*command.split(), self.recording, "--json", *arguments)
         assert done.stdout, done.stderr
         return json.loads(done.stdout)
+
+    def delivered(self) -> Counter[tuple[str, ...]]:
+        """How often each sentence was delivered, over all attempts at its session."""
+        heard = {}
+        for file in self.folder.rglob("*/sessions/*/**/transcript.json"):
+            session = file.parent.relative_to(self.folder).as_posix()
+            # What an interrupted attempt delivered is there twice, once as a part.
+            whole = session.removeprefix("interrupted/").split(".")[0]
+            account, _, skill = whole.split("/")[:3]
+            for turn in json.loads(file.read_text()):
+                if turn["delivered"]:
+                    heard[turn["said"]["started"], account] = (account, skill, turn["text"])
+        return Counter(heard.values())
 
     def status(self, command: str, *arguments: str) -> int:
         """A command's exit code."""

@@ -5,28 +5,94 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from lab_kit import FAST, Lab, Run
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+from echoaudit.errors import ExitCode
+
+pytestmark = [pytest.mark.timeout(900)]
 HERE = Path(__file__).parent
 FEW = {"accounts__treated": "1", "accounts__control": "3"}
 KILLS = (
     *((0, 0.5), (0, 1), (0, 2), (0, 3), (0, 4), (0, 6)),
-    *((1, 0.2), (5, 1), (10, 0.7), (13, 0.5)),
+    *((1, 0.2), (5, 0.7), ("fashion-1", 0.3), (14, 1)),
 )
-"""When a run is killed, as steps finished and seconds: starting, signing in, visiting, talking."""
+"""When a run is killed, as seconds after a number of steps or after an account's first answer:
+starting, signing in, visiting, talking, visiting again."""
+
+
+@dataclass
+class Interrupted:
+    """How a run ended early, and the same command given again."""
+
+    code: int
+    said: str
+    verified: int
+    """What ``verify`` said of the recording in between."""
+    sealed_before: dict[str, bytes]
+    """Evidence of the steps that were finished."""
+    run: Run
 
 
 @pytest.fixture(scope="module")
-def paper(lab: Lab) -> Run:
-    """The paper world, with traps for whoever reads its traffic; idle long enough to tell by."""
-    return lab.run("paper", lab__world="traps", conversation__idle="20")
+def unplugged(lab: Lab) -> Interrupted:
+    """Sound through PyAudio and a sound server, in the paper world with traps in its traffic.
+
+    A loudspeaker is unplugged in the middle. Idle long enough to tell the Echo's own chatter by.
+    """
+    world = lab.small_world("traps", "harbor-gazette", "quiet-scores")
+    settings = {"lab__world": world, "conversation__idle": "20"}
+    code, said = lab.unplug("paper", "fashion-1", **settings)
+    folder = lab.folder / "recordings" / "paper"
+    verified = lab.command("verify", str(folder)).returncode
+    done = {
+        str(file.relative_to(folder)): file.read_bytes()
+        for account in folder.glob("*-[0-9]")
+        for file in account.rglob("*")
+        if file.is_file()
+    }
+    return Interrupted(code, said, verified, done, lab.run("paper", **settings))
 
 
+@pytest.fixture(scope="module")
+def paper(unplugged: Interrupted) -> Run:
+    """The whole run."""
+    return unplugged.run
+
+
+@pytest.fixture(scope="module")
+def killed(lab: Lab) -> Run:
+    """A run without targeting that was killed ten times before it could end."""
+    null = {"lab__world": lab.small_world("null", "field-and-kettle"), **FEW, **FAST}
+    ended = [lab.kill("killed", steps, seconds, **null) for steps, seconds in KILLS]
+    assert ended == [None] * len(KILLS), "a run ended by itself before it could be killed"
+    return lab.run("killed", **null)
+
+
+# --- with real sound: alone, or it is lost ------------------------------------------------------
+
+
+@pytest.mark.lab
+def test_an_unplugged_loudspeaker_ends_the_run_in_one_line_and_it_resumes(
+    unplugged: Interrupted,
+) -> None:
+    assert unplugged.code == ExitCode.UNAVAILABLE
+    assert "Traceback" not in unplugged.said
+    line = unplugged.said.strip().splitlines()[-1]
+    assert "'fashion-1-loudspeaker' stopped" in line
+    assert "the same command resumes" in line
+    assert unplugged.verified == ExitCode.OK
+    assert any(name.startswith("fashion-2/sessions/01") for name in unplugged.sealed_before)
+    for name, before in unplugged.sealed_before.items():
+        assert (unplugged.run.folder / name).read_bytes() == before, name
+    nothing_delivered_is_said_again(unplugged.run, "fashion-1")
+
+
+@pytest.mark.lab
 def test_what_is_said_raises_the_bids(paper: Run) -> None:
     conclusion = paper.conclusion
     assert conclusion["state"] == "supported"
@@ -35,6 +101,7 @@ def test_what_is_said_raises_the_bids(paper: Run) -> None:
     assert f"report:    reports/{paper.report.name}" in paper.done.stdout
 
 
+@pytest.mark.lab
 def test_findings_recover_the_planted_truth(paper: Run) -> None:
     score = paper.ask("lab score")
     for outcome in score["scores"]:
@@ -52,12 +119,14 @@ def test_findings_recover_the_planted_truth(paper: Run) -> None:
     assert 1.8 < score["effects"][0]["planted"] < 2.2
 
 
+@pytest.mark.lab
 def test_the_evidence_verifies_and_the_findings_follow_from_it(paper: Run) -> None:
     assert paper.status("verify", "--level", "full") == 0
     assert paper.status("replay --check") == 0
     assert paper.ask("status")["state"] == "sealed"
 
 
+@pytest.mark.lab
 def test_a_replay_gives_the_same_bytes(paper: Run) -> None:
     before = {p.name: p.read_bytes() for p in (paper.folder / "findings").iterdir()}
     report = paper.report.read_bytes()
@@ -67,6 +136,7 @@ def test_a_replay_gives_the_same_bytes(paper: Run) -> None:
     assert b"<script" not in report.lower()
 
 
+@pytest.mark.lab
 def test_a_changed_number_is_found(paper: Run, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(paper.folder, copy)
@@ -79,6 +149,7 @@ def test_a_changed_number_is_found(paper: Run, tmp_path: Path) -> None:
     assert "cpm" in done.stdout
 
 
+@pytest.mark.lab
 def test_the_trusting_device_was_decrypted_and_the_others_passed_by(paper: Run) -> None:
     def hosts_read(account: str) -> set[str]:
         """Hosts of HTTP requests that anyone can read from the captures alone."""
@@ -95,6 +166,7 @@ def test_the_trusting_device_was_decrypted_and_the_others_passed_by(paper: Run) 
         assert not any((paper.folder / "fashion-2" / "sessions").glob(f"*/{name}"))
 
 
+@pytest.mark.lab
 def test_the_traps_were_really_set(paper: Run) -> None:
     table = pq.read_table(paper.folder / "findings" / "endpoints.parquet").to_pandas()
     seen = set(table[["account", "host", "witness", "state"]].itertuples(index=False, name=None))
@@ -123,14 +195,17 @@ def test_the_traps_were_really_set(paper: Run) -> None:
     assert max(int(sizes) for name, _, sizes in hellos if name == "pscrb.fm") > 1500
 
 
-def test_without_targeting_nothing_is_claimed(lab: Lab) -> None:
-    run = lab.run("null", lab__world="null")
-    assert run.conclusion["state"] != "supported"
-    assert all(not s["wrong"] and not s["missed"] for s in run.ask("lab score")["scores"])
+# --- in the fast air: beside whatever else runs -------------------------------------------------
+
+
+def test_without_targeting_nothing_is_claimed(killed: Run) -> None:
+    assert killed.conclusion["state"] != "supported"
 
 
 def test_without_sound_there_is_no_effect_and_the_run_says_why(lab: Lab) -> None:
-    run = lab.run("silent", speaker__gain="0", conversation__attempts="1", **FEW)
+    world = lab.small_world("paper", "field-and-kettle")
+    quiet = {"speaker__gain": "0", "conversation__attempts": "1", **FEW, **FAST}
+    run = lab.run("silent", lab__world=world, **quiet)
     assert run.conclusion["state"] == "insufficient"
     assert "never woke" in run.done.stdout
     assert "never woke" in run.report.read_text()
@@ -147,7 +222,7 @@ def test_a_world_never_seen_before_is_recovered(lab: Lab) -> None:
     }.items():
         (lab.folder / f"{name}.yaml").write_text(text)
     open_ = {"gateway__quic": "forward", "gateway__trusting": "[gardener-1]"}
-    run = lab.run("other", "gardener.yaml", lab__world="./other_world.yaml", **open_, **FEW)
+    run = lab.run("other", "gardener.yaml", lab__world="./other_world.yaml", **open_, **FEW, **FAST)
     score = run.ask("lab score")
     assert all(not s["wrong"] and not s["missed"] for s in score["scores"])
     # Its few idle seconds tell nobody's chatter from a skill's contacts.
@@ -159,18 +234,27 @@ def test_a_world_never_seen_before_is_recovered(lab: Lab) -> None:
     assert set(quic["account"]) >= {"gardener-1"}
 
 
-def test_killed_ten_times_nothing_is_lost_or_doubled(lab: Lab) -> None:
-    few = {"accounts__treated": "1", "accounts__control": "1", **FAST}
-    ended = [lab.kill("killed", steps, seconds, **few) for steps, seconds in KILLS]
-    assert ended == [None] * len(KILLS), "a run ended by itself before it could be killed"
-    run = lab.run("killed", **few)
-    assert run.status("verify", "--level", "full") == 0
-    journal = [json.loads(line) for line in (run.folder / "journal.jsonl").read_text().splitlines()]
+def test_killed_ten_times_nothing_is_lost_or_doubled(killed: Run) -> None:
+    assert killed.status("verify", "--level", "full") == 0
+    lines = (killed.folder / "journal.jsonl").read_text().splitlines()
+    journal = [json.loads(line) for line in lines]
     finished = [r["data"]["step"] for r in journal if r["event"] == "step-finished"]
-    plan = json.loads((run.folder / "plan.json").read_text())
+    plan = json.loads((killed.folder / "plan.json").read_text())
     planned = [s["id"] for w in plan["waves"] for t in w["tracks"] for s in t["steps"]]
-    assert sorted(finished) == sorted(planned)
-    assert all(not s["wrong"] and not s["missed"] for s in run.ask("lab score")["scores"])
+    parts = [name for name in finished if name not in planned]
+    assert sorted(finished) == sorted([*planned, *parts])
+    nothing_delivered_is_said_again(killed, "fashion-1")
+    assert all(not s["wrong"] and not s["missed"] for s in killed.ask("lab score")["scores"])
+
+
+def nothing_delivered_is_said_again(run: Run, account: str) -> None:
+    delivered = run.delivered()
+    assert {text.split()[1] for who, _, text in delivered if who == account} >= {
+        "enable",
+        "disable",
+    }
+    assert set(delivered.values()) == {1}
+    assert any((run.folder / account / "sessions").glob("01-*.1/transcript.json"))
 
 
 def tshark(capture: Path, selected: str, *fields: str) -> list[tuple[str, ...]]:

@@ -186,7 +186,6 @@ def test_a_taken_port_ends_in_one_line(cloud):
     assert ended.stderr.count("\n") == 1
 
 
-@pytest.mark.lab
 def test_on_its_own_addresses_each_host_speaks_only_its_tls_version(tmp_path):
     """The whole address plan, in a network namespace that dies with the test."""
     script = HERE / "address_probe.py"

@@ -83,7 +83,6 @@ def test_refused_namespaces_are_one_clear_line() -> None:
 
 # --- for real ---------------------------------------------------------------------------------
 
-pytest_lab = pytest.mark.lab
 needs_machine = pytest.mark.skipif(available() is not None, reason=str(available()))
 
 
@@ -121,7 +120,6 @@ def tshark(capture: Path, display: str, *fields: str) -> list[list[str]]:
     return [line.split("\t") for line in done.stdout.splitlines()]
 
 
-@pytest_lab
 @needs_machine
 def test_a_pinned_and_a_trusting_speaker_side_by_side(folder: Path) -> None:
     result = on_machine("traffic", folder)
@@ -206,7 +204,6 @@ def _check_trusting(session: Path) -> None:
     assert capture["policy"] == "trusting"
 
 
-@pytest_lab
 @needs_machine
 def test_a_name_that_a_trusting_speaker_refuses_passes_for_a_while(folder: Path) -> None:
     distrust, fine = 60, 0
@@ -234,7 +231,7 @@ def test_a_name_that_a_trusting_speaker_refuses_passes_for_a_while(folder: Path)
     assert "learned" not in again, "counted afresh"
 
 
-@pytest_lab
+@pytest.mark.lab
 @needs_machine
 def test_nine_speakers_are_up_in_seconds_and_recorded_at_once(folder: Path) -> None:
     result = on_machine("nine", folder)
@@ -252,7 +249,6 @@ def test_nine_speakers_are_up_in_seconds_and_recorded_at_once(folder: Path) -> N
         assert ends, "the capture goes on until the connection has ended"
 
 
-@pytest_lab
 @needs_machine
 def test_whatever_is_missing_busy_or_dead_is_one_clear_line(folder: Path) -> None:
     said = on_machine("broken", folder)
@@ -273,7 +269,6 @@ def test_whatever_is_missing_busy_or_dead_is_one_clear_line(folder: Path) -> Non
     assert "192.168.77.1" not in said["after busy"]
 
 
-@pytest_lab
 @needs_machine
 def test_devices_on_the_network_are_found_and_absent_ones_named(folder: Path) -> None:
     result = on_machine("look", folder)
@@ -298,7 +293,6 @@ def test_devices_on_the_network_are_found_and_absent_ones_named(folder: Path) ->
     assert result["home"] == [], "and nothing to keep"
 
 
-@pytest_lab
 @needs_machine
 def test_a_killed_gateway_is_cleared_away_by_the_next(folder: Path) -> None:
     result = on_machine("crash", folder)
@@ -334,7 +328,6 @@ def in_network(network: str) -> list[str]:
     return found
 
 
-@pytest_lab
 @needs_machine
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_reach_the_runner_once_and_it_may_finish(
@@ -349,7 +342,6 @@ def test_signals_reach_the_runner_once_and_it_may_finish(
     assert in_network(network) == []
 
 
-@pytest_lab
 @needs_machine
 def test_killing_the_outer_process_ends_everything(
     staying: tuple[subprocess.Popen[str], str], folder: Path
@@ -368,7 +360,6 @@ def test_killing_the_outer_process_ends_everything(
     assert "lan0" not in Path("/proc/net/dev").read_text()
 
 
-@pytest_lab
 @needs_machine
 def test_the_exit_status_is_the_runners(tmp_path: Path) -> None:
     program = "import sys; from echoaudit.lab.machine import enter; enter(sys.argv[1:])"
