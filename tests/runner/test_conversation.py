@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from echoaudit.instruments.microphone import Heard
 from echoaudit.instruments.speaker import Said
 from echoaudit.runner.conversation import STOP, Sentence, Turn, dialogue, sentences
-from echoaudit.runner.progress import Lines, progress_for
 from echoaudit.study.models import Answers, Conversation, Skill
-from echoaudit.study.plan import Account, Step
 
 SKILL = Skill(
     id="B0TEST",
@@ -146,27 +142,3 @@ def test_a_question_asked_again_is_stopped_and_not_answered_again() -> None:
 def test_a_skills_own_answers_go_before_the_personas() -> None:
     own = Answers(yes_no="No.").over(ANSWERS)
     assert own == Answers(yes_no="No.", number="Seven.")
-
-
-def test_lines_count_from_where_a_run_resumed(capsys: pytest.CaptureFixture[str]) -> None:
-    with Lines(total=20, done=7) as progress:
-        progress.wave("after-1", 1)
-        step = Step("fashion-1/visits/a1-news", "visit", Account("fashion", 1))
-        progress.finished(step, "10 bids")
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "after-1: 1 step"
-    assert lines[1].split() == ["8/20", "fashion-1/visits/a1-news", "10", "bids"]
-
-
-def test_the_time_left_is_told_once_it_can_be_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = SimpleNamespace(value=100.0)
-    monkeypatch.setattr("echoaudit.runner.progress.time.monotonic", lambda: now.value)
-    progress = Lines(total=30, done=10)
-    progress.done, now.value = 12, 110.0
-    assert progress.remaining() == ""
-    progress.done, now.value = 20, 140.0
-    assert progress.remaining() == "about 0:40 left"
-
-
-def test_a_pipe_gets_plain_lines() -> None:
-    assert isinstance(progress_for(3, 0), Lines)

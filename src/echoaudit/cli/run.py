@@ -236,8 +236,9 @@ def _record(job: Job, health: Callable[[], None]) -> None:
     with _recording(job) as recording:
         if recording.sealed:
             return
-        done, total = len(recording.finished), len(job.plan.steps)
-        with progress_for(total, done) as progress:
+        total = len(job.plan.steps)
+        done = sum(step.id in recording.finished for step in job.plan.steps)
+        with progress_for(job.plan, job.config, recording.finished) as progress:
             progress.note(f"recording {job.folder}, {total} steps, {done} done")
             runner = Runner(
                 job.config, job.plan, recording, rooms, progress, health, job.study.voices

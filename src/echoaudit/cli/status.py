@@ -6,11 +6,15 @@ import shlex
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from echoaudit.cli import options
 from echoaudit.errors import ExitCode
+
+if TYPE_CHECKING:
+    from echoaudit.runner.pace import Pace
 
 
 @click.command("status", short_help="Show how far a recording is.")
@@ -19,11 +23,15 @@ from echoaudit.errors import ExitCode
 def command(folder: Path, as_json: bool) -> int:
     """Show the steps planned, finished and interrupted in RECORDING, and what to do next."""
     from echoaudit.recording import Recording
+    from echoaudit.runner.pace import measure
 
     recording = Recording.open(folder)
     events = list(recording.events())
-    planned = recording.planned
-    finished = Counter(step.kind for step in recording.steps())
+    planned = set(recording.planned)
+    steps = list(recording.steps())
+    parts = sum(step.id not in planned for step in steps)
+    finished = Counter(step.kind for step in steps if step.id in planned)
+    pace = measure(recording)
     interrupted = sum(event.event == "step-interrupted" for event in events)
     state = "sealed" if recording.sealed else "running" if recording.locked else "unfinished"
     name = shlex.quote(str(folder))
@@ -37,7 +45,9 @@ def command(folder: Path, as_json: bool) -> int:
         "state": state,
         "planned": len(planned),
         "finished": dict(sorted(finished.items())),
+        "parts": parts,
         "interrupted": interrupted,
+        "pace": pace and pace.to_json(),
         "last_event": events[-1].time,
         "next": next_command,
     }
@@ -46,9 +56,20 @@ def command(folder: Path, as_json: bool) -> int:
         f"{folder}: {state}",
         f"  finished     {sum(finished.values())} of {len(planned)} steps"
         + "".join(f", {count} {kind}" for kind, count in sorted(finished.items())),
-        f"  interrupted  {interrupted} (kept under interrupted/, done again)",
+        f"  interrupted  {interrupted} (kept under interrupted/, done again)"
+        + (f", {parts} of them with sentences that are not said again" if parts else ""),
+        *([_pace(pace)] if pace else []),
         f"  last event   {last:%Y-%m-%d %H:%M:%S} UTC, {events[-1].event}",
         f"  next         {next_command}",
     ]
     options.show(as_json, value, lines)
     return ExitCode.OK
+
+
+def _pace(pace: Pace) -> str:
+    times = (pace.whole, pace.talking, pace.own)
+    whole, talking, own = (f"{s // 60:.0f}:{s % 60:02.0f}" for s in map(round, times))
+    return (
+        f"  time         {whole}, of which {talking} with talk: {pace.talking / pace.own:.2f} "
+        f"times the longest account's own {own} ({pace.account})"
+    )

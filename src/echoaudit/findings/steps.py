@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 STEPS = Schema(
     "steps",
-    "Every planned step and how it ended.",
+    "Every planned step and how it ended, and parts of sessions that were interrupted.",
     (
         Column("step", "string", "the step's id and folder"),
         Column("kind", "string", "sign-in, opt-out, visit, session or idle"),
@@ -53,9 +53,18 @@ DELIVERY = Schema(
 
 
 def steps_table(recording: Recording) -> pd.DataFrame:
-    """One row per planned step."""
+    """One row per planned step, and one per part of a session that was interrupted."""
     finished = {step.id: step for step in recording.steps()}
-    return STEPS.conform([_row(plan, finished.get(plan["id"])) for plan in _planned(recording)])
+    planned = {plan["id"]: plan for plan in _planned(recording)}
+    parts = [_part(step) for step in finished.values() if step.id not in planned]
+    return STEPS.conform(
+        [_row(plan, finished.get(plan["id"])) for plan in (*planned.values(), *parts)]
+    )
+
+
+def _part(step: StepEvidence) -> Mapping[str, Any]:
+    about = {"id": step.id, "kind": step.kind, "account": step.account, "persona": step.persona}
+    return {**step.data, **about}
 
 
 def _planned(recording: Recording) -> Iterator[Mapping[str, Any]]:
@@ -94,10 +103,15 @@ def _object(step: StepEvidence, name: str) -> dict[str, Any]:
 
 
 def delivery_table(steps: pd.DataFrame, utterances: pd.DataFrame) -> pd.DataFrame:
-    """One row per account. A sentence said again counts once, as delivered if any attempt was."""
+    """One row per account. A sentence said again counts once, as delivered if any attempt was.
+
+    That holds over the parts of a session that was interrupted, too.
+    """
     rows = []
     asked = utterances[utterances["purpose"] != "stop"]
-    judged = asked.assign(refused=asked["answered_by"] == "platform")
+    judged = asked.assign(
+        refused=asked["answered_by"] == "platform", session=_wholes(asked["session"], steps)
+    )
     sentences = judged.groupby(["account", "session", "purpose", "text"], as_index=False)[
         ["delivered", "refused", "confounded"]
     ].max()
@@ -119,6 +133,12 @@ def delivery_table(steps: pd.DataFrame, utterances: pd.DataFrame) -> pd.DataFram
             }
         )
     return DELIVERY.conform(rows)
+
+
+def _wholes(sessions: pd.Series[str], steps: pd.DataFrame) -> pd.Series[str]:
+    """The session that each is part of: ``X`` for ``X.1``, where ``X`` is a step."""
+    wholes = sessions.str.replace(r"\.\d+$", "", regex=True)
+    return sessions.where(~wholes.isin(steps["step"]), wholes)
 
 
 def _ended(name: str, steps: pd.DataFrame) -> dict[str, int]:

@@ -259,7 +259,8 @@ def _unavailable(name: str, direction: Direction, failure: Exception) -> Unavail
         )
     return Unavailable(
         f"sound {direction} device {name!r} cannot be opened at 16 kHz mono ({_reason(failure)})",
-        fix="end the program that uses it, or choose a device that converts (default, pulse)",
+        fix="plug it in, end the program that uses it, or choose a device that converts "
+        "(default, pulse)",
     )
 
 

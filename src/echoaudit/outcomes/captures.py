@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from echoaudit.outcomes.exports import problems
 from echoaudit.outcomes.schema import Column, Schema
-from echoaudit.outcomes.sessions import Session, sessions
+from echoaudit.outcomes.sessions import SESSION, Session, sessions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NAME = "captures"
 REPORT = "capture.json"
+KILLED = "the run was killed during the capture"
 TABLE = Schema(
     NAME,
     "How complete the traffic evidence is: one row per session.",
@@ -87,7 +88,8 @@ def _row(session: Session) -> dict[str, Any]:
 def _status(session: Session, dropped: int) -> str:
     if session.traffic is None:
         return "missing"
-    return "partial" if dropped or session.traffic.notes.partial else "complete"
+    partial = dropped or session.traffic.notes.partial or _was_killed(session)
+    return "partial" if partial else "complete"
 
 
 def _dropped(session: Session) -> int:
@@ -103,9 +105,17 @@ def _dropped(session: Session) -> int:
 
 
 def _lost(session: Session) -> tuple[str, ...]:
-    """What an import could not use, beyond what is said of the capture anyway."""
+    """What a kill or an import left out, beyond what is said of the capture anyway."""
     known = session.traffic.notes.lines() if session.traffic else []
-    return tuple(line for line in problems(session.step) if line not in known)
+    told = [KILLED] if _was_killed(session) else []
+    return tuple(line for line in (*problems(session.step), *told) if line not in known)
+
+
+def _was_killed(session: Session) -> bool:
+    """Whether it is part of a session whose capture was killed, so that its end may be missing."""
+    about = session.step.json(SESSION) if session.step.has(SESSION) else None
+    is_part = isinstance(about, dict) and bool(about.get("part_of"))
+    return is_part and not session.step.has(REPORT)
 
 
 def _is_count(value: Any) -> bool:

@@ -13,12 +13,13 @@ from echoaudit.recording.jsonfile import (
     write_jsonl,
 )
 from echoaudit.recording.redact import redact
-from echoaudit.recording.steps import StepEvidence
+from echoaudit.recording.steps import Interrupted, StepEvidence
 from echoaudit.recording.store import Recording
 
 __all__ = [
     "FORMAT",
     "FileEntry",
+    "Interrupted",
     "JournalRecord",
     "Level",
     "Problem",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,34 @@ class StepEvidence:
     def jsonl(self, name: str, limit: int = LINE_LIMIT) -> Iterator[Any]:
         """The values of a JSON Lines file of this step; see ``read_jsonl``."""
         return read_jsonl(self.path(name), limit)
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """An attempt at a step that ended early."""
+
+    attempt: int
+    """Which one it was, from 1."""
+    folder: Path
+    """What it left."""
+    started: float
+    """Seconds since 1970."""
+
+
+def in_order(planned: Iterable[str], finished: Iterable[str]) -> list[str]:
+    """Ids of finished steps in the plan's order, others after them.
+
+    A part, ``STEP.NUMBER``, comes before the step it is part of.
+    """
+    place = {id_: number for number, id_ in enumerate(dict.fromkeys(planned))}
+
+    def key(id_: str) -> tuple[int, float, str]:
+        whole, _, number = id_.rpartition(".")
+        if id_ not in place and whole in place and number.isdecimal():
+            return place[whole], int(number), id_
+        return place.get(id_, len(place)), math.inf, id_
+
+    return sorted(finished, key=key)
 
 
 def owner(step_id: str) -> tuple[str, str]:

@@ -24,7 +24,7 @@ from echoaudit.recording.evidence import FileEntry
 from echoaudit.recording.journal import Journal, JournalRecord, is_locked, read_journal
 from echoaudit.recording.jsonfile import canonical, parse, printable
 from echoaudit.recording.ledger import Ledger
-from echoaudit.recording.steps import StepEvidence, owner, planned_ids
+from echoaudit.recording.steps import Interrupted, StepEvidence, in_order, owner, planned_ids
 
 
 class Recording:
@@ -187,18 +187,34 @@ class Recording:
             return iter(tuple(self._records))
 
     def steps(self, kind: str | None = None) -> Iterator[StepEvidence]:
-        """The finished steps (of one kind) in the plan's order, others after them by id.
+        """The finished steps (of one kind) in the plan's order, parts before what they are part of.
+
+        Others come after them by id.
 
         Raises:
             Damaged: a finished step's folder is missing or a link leads to it.
         """
         with self._lock:
             finished = dict(self._ledger.finished)
-        order = [id_ for id_ in dict.fromkeys(self.planned) if id_ in finished]
-        order += sorted(finished.keys() - set(order))
+        order = in_order(self.planned, finished)
         for id_ in order:
             if kind is None or finished[id_].kind == kind:
                 yield self._evidence(finished[id_])
+
+    def interrupted(self, step_id: str) -> list[Interrupted]:
+        """A step's attempts that ended early and left something, oldest first."""
+        begun: dict[int, float] = {}
+        found = []
+        for record in self.events():
+            if record.data.get("step") != step_id:
+                continue
+            attempt = int(record.data["attempt"])
+            if record.event == ledger.STARTED:
+                begun[attempt] = record.time
+            elif record.event == ledger.INTERRUPTED and record.data["kept"]:
+                folder = layout.inside(self.folder, str(record.data["kept"]))
+                found.append(Interrupted(attempt, folder, begun[attempt]))
+        return found
 
     def _evidence(self, step: ledger.FinishedRecord) -> StepEvidence:
         try:

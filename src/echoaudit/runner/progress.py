@@ -5,14 +5,23 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
+from echoaudit.runner.pace import Estimate, foreseen
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from echoaudit.study.plan import Step
+    from echoaudit.study.models import Config
+    from echoaudit.study.plan import Plan, Step
+
+FIRST_STEPS = 5
+"""Steps that must be done before the time left is told."""
+EVERY = 20.0
+"""Seconds between two lines that tell it."""
 
 
 class Progress(AbstractContextManager["Progress"], Protocol):
@@ -29,24 +38,30 @@ class Progress(AbstractContextManager["Progress"], Protocol):
 
 
 class _Counted:
-    def __init__(self, total: int, done: int) -> None:
-        self.total = total
-        self.done = done
-        self.resumed_at = done
-        self.started = time.monotonic()
+    def __init__(self, plan: Plan, config: Config, finished: Collection[str]) -> None:
+        left = [step for step in plan.steps if step.id not in finished]
+        self.total = len(plan.steps)
+        self.done = self.resumed_at = self.total - len(left)
         self.lock = threading.Lock()
+        self._estimate = Estimate(left, foreseen(plan, config), time.monotonic())
+
+    def count(self, step: Step) -> None:
+        """One more step is finished."""
+        self.done += 1
+        self._estimate.finished(step.id, time.monotonic())
 
     def remaining(self) -> str:
-        made = self.done - self.resumed_at
-        if made < 5:
+        """The time left in words; empty when too little is done to tell or all is."""
+        if self.done - self.resumed_at < FIRST_STEPS or self.done == self.total:
             return ""
-        seconds = (time.monotonic() - self.started) / made * (self.total - self.done)
-        minutes, seconds = divmod(round(seconds), 60)
+        minutes, seconds = divmod(round(self._estimate.seconds(time.monotonic())), 60)
         return f"about {minutes}:{seconds:02} left"
 
 
 class Lines(_Counted):
-    """One line a step, for logs and pipes."""
+    """One line a step, and now and then one with the time left, for logs and pipes."""
+
+    _told = float("-inf")
 
     def __enter__(self) -> Lines:
         return self
@@ -65,16 +80,20 @@ class Lines(_Counted):
     def finished(self, step: Step, summary: str) -> None:
         """Write a step's outcome with the count so far."""
         with self.lock:
-            self.done += 1
+            self.count(step)
             width = len(str(self.total))
             self.note(f"  {self.done:>{width}}/{self.total}  {step.id:<44} {summary}")
+            now = time.monotonic()
+            if now - self._told >= EVERY and (left := self.remaining()):
+                self._told = now
+                self.note(f"  {left}")
 
 
 class Live(_Counted):
     """A bar with the time left, and above it a line for each step."""
 
-    def __init__(self, total: int, done: int) -> None:
-        super().__init__(total, done)
+    def __init__(self, plan: Plan, config: Config, finished: Collection[str]) -> None:
+        super().__init__(plan, config, finished)
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bar
@@ -88,7 +107,7 @@ class Live(_Counted):
             console=Console(stderr=True),
             transient=True,
         )
-        self._task = self._bar.add_task("starting", total=total, completed=done, left="")
+        self._task = self._bar.add_task("starting", total=self.total, completed=self.done, left="")
 
     def __enter__(self) -> Live:
         self._bar.start()
@@ -114,11 +133,12 @@ class Live(_Counted):
     def finished(self, step: Step, summary: str) -> None:
         """Move the bar."""
         with self.lock:
-            self.done += 1
+            self.count(step)
             self.note(f"  {step.id:<44} {summary}")
             self._bar.update(self._task, completed=self.done, left=self.remaining())
 
 
-def progress_for(total: int, done: int) -> Progress:
+def progress_for(plan: Plan, config: Config, finished: Collection[str]) -> Progress:
     """The display that suits standard error: live on a terminal, lines elsewhere."""
-    return Live(total, done) if sys.stderr.isatty() else Lines(total, done)
+    display = Live if sys.stderr.isatty() else Lines
+    return display(plan, config, finished)

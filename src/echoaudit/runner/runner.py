@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -17,8 +17,9 @@ from echoaudit.instruments.gateway import AnyGateway, gateway_for
 from echoaudit.instruments.microphone import Microphone
 from echoaudit.instruments.speaker import Speaker
 from echoaudit.recording import read_json, write_json
-from echoaudit.runner.conversation import Turn, converse, sentences
+from echoaudit.runner.conversation import Sentence, Turn, converse, sentences
 from echoaudit.runner.enabling import StoreVisits
+from echoaudit.runner.remains import keep_parts, left
 from echoaudit.runner.streaming import listen, write_down
 
 if TYPE_CHECKING:
@@ -151,10 +152,19 @@ class Runner:
         speaker = Speaker(self._voice(track.account), account)
         microphone = Microphone(self.config.microphone, account)
         for step in self._apart(track):
+            delivered = self._delivered(step, gateway)
             with self._recorded(step) as folder:
-                record = self._stream if step.kind == "stream" else self._session
-                told = record(step, folder, gateway, speaker, microphone)
+                if step.kind == "stream":
+                    told = self._stream(step, folder, gateway, speaker, microphone)
+                else:
+                    told = self._session(step, folder, gateway, speaker, microphone, delivered)
             self.progress.finished(step, told)
+
+    def _delivered(self, step: Step, gateway: AnyGateway) -> list[Sentence]:
+        """What interrupted attempts at a session have said, now kept as parts of it."""
+        if step.kind != "session":
+            return []
+        return keep_parts(self.recording, step, lambda *times: self._about(step, gateway, *times))
 
     def _apart(self, track: Track) -> Iterator[Step]:
         """Steps with a quiet gap between them, so that late contacts of one are not the next's."""
@@ -178,6 +188,7 @@ class Runner:
         gateway: AnyGateway,
         speaker: Speaker,
         microphone: Microphone,
+        delivered: Sequence[Sentence],
     ) -> str:
         """Record a session; what came of it in a few words."""
         settings = self.config.conversation
@@ -189,22 +200,26 @@ class Runner:
                 if step.skill is None:
                     self._stop.wait(settings.idle)
                 else:
-                    to_say = sentences(step.skill, settings)
+                    to_say = left(sentences(step.skill, settings), delivered)
                     answers = step.skill.answers
                     with store.around(step.skill) if store else nullcontext():
-                        turns.extend(
-                            converse(to_say, speaker, microphone, settings, folder, answers)
-                        )
+                        for turn in converse(
+                            to_say, speaker, microphone, settings, folder, answers
+                        ):
+                            turns.append(turn)
+                            _write_transcript(folder, turns)
             finally:
                 ended = time.time()
-                write_json(folder / "transcript.json", [turn.to_json() for turn in turns])
         if step.skill is None and self._stop.is_set():
             raise Stopped("stopped; the same command resumes")
-        self._write_session(step, folder, gateway, started, ended)
+        _write_transcript(folder, turns)
+        about = self._about(step, gateway, started, ended)
+        write_json(folder / "session.json", about)
         if step.skill is None:
             return "background recorded"
         failure = store.failure if store else None
-        return "; ".join(filter(None, (_heard(turns), failure)))
+        before = f"{len(delivered)} delivered before" if delivered else None
+        return "; ".join(filter(None, (_heard(turns), before, failure)))
 
     def _store(self, account: Account, folder: Path) -> StoreVisits | None:
         """The store, where skills are enabled there."""
@@ -242,23 +257,21 @@ class Runner:
         write_json(folder / "transcript.json", done.turns)
         write_json(folder / "stream.json", done.to_json(step.stream.service, step.seconds))
         write_down(done, self.config, folder)
-        self._write_session(step, folder, gateway, started, ended)
+        write_json(folder / "session.json", self._about(step, gateway, started, ended))
         return f"{done.seconds / 60:.0f} of {step.seconds / 60:.0f} minutes recorded"
 
-    def _write_session(
-        self, step: Step, folder: Path, gateway: AnyGateway, started: float, ended: float
-    ) -> None:
-        write_json(
-            folder / "session.json",
-            {
-                "account": step.account.id,
-                "persona": step.account.persona,
-                "skill": step.skill.id if step.skill else None,
-                "started": started,
-                "ended": ended,
-                "device": dict(gateway.device(step.account.id)),
-            },
-        )
+    def _about(
+        self, step: Step, gateway: AnyGateway, started: float, ended: float
+    ) -> dict[str, Any]:
+        """The record kept in ``session.json``."""
+        return {
+            "account": step.account.id,
+            "persona": step.account.persona,
+            "skill": step.skill.id if step.skill else None,
+            "started": started,
+            "ended": ended,
+            "device": dict(gateway.device(step.account.id)),
+        }
 
     # --- visits -------------------------------------------------------------------------------
 
@@ -352,6 +365,10 @@ def _signed_in_by_hand(account: Account, visit: Visit) -> Visit:
         fix = f"echoaudit login {account.id} --config FILE"
         raise Unavailable(f"{account.id} is not signed in: {visit.reason}", fix=fix)
     return visit
+
+
+def _write_transcript(folder: Path, turns: Sequence[Turn]) -> None:
+    write_json(folder / "transcript.json", [turn.to_json() for turn in turns])
 
 
 def _heard(turns: list[Turn]) -> str:
