@@ -219,7 +219,7 @@ def server_script(accounts: Sequence[str], socket: Path) -> str:
     PulseAudio leads streams whose sink or source has gone to the default one: without one of its
     own that would be another account's room.
     """
-    names = [NOWHERE, *(f"{account}-{kind}" for account in accounts for kind in ("room", "reply"))]
+    names = [*(f"{account}-{kind}" for account in accounts for kind in ("room", "reply")), NOWHERE]
     lines = [
         f"load-module module-native-protocol-unix socket={socket} auth-anonymous=1",
         *map(_sink, names),
