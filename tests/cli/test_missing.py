@@ -126,6 +126,43 @@ def test_a_real_room_that_lacks_something_leaves_nothing(stranger: Stranger) -> 
     assert "ChromeDriver is not at /nonexistent" in line
 
 
+NULL = "type null"
+SLOW = 'type plug slave { pcm { type null } rate 44100 } rate_converter "none"'
+
+
+@pytest.mark.parametrize(
+    ("loudspeaker", "microphone", "said"),
+    [
+        (NULL, None, r"no sound input device called 'fashion-1-microphone'; there is"),
+        (None, NULL, r"no sound output device called 'fashion-1-loudspeaker'; there is"),
+        (NULL, SLOW, r"input device 'fashion-1-microphone' cannot be opened at 16 kHz mono"),
+    ],
+    ids=["no microphone", "no loudspeaker", "another rate"],
+)
+def test_a_sound_device_that_will_not_do_is_named_before_the_run(
+    stranger: Stranger, loudspeaker: str | None, microphone: str | None, said: str
+) -> None:
+    ends = {"loudspeaker": ("playback", loudspeaker), "microphone": ("capture", microphone)}
+    devices = [
+        f'pcm."{account}-{name}" {{ type asym {direction}.pcm {{ {pcm} }} '
+        f'hint {{ show on description "{account}-{name}" }} }}'
+        for account in ("fashion-1", "fashion-2", *(f"vanilla-{n}" for n in range(1, 5)))
+        for name, (direction, pcm) in ends.items()
+        if pcm is not None
+    ]
+    sound = stranger.folder / "asound.conf"
+    sound.write_text("\n".join(["pcm.default { type null }", *devices]))
+    found = stranger.command(
+        "doctor", "sound", "--config", "configs/raspberry-pi.yaml", "--json",
+        env={"ALSA_CONFIG_PATH": str(sound)},
+    )  # fmt: skip
+    assert (found.code, found.err) == (ExitCode.UNAVAILABLE, "")
+    (check,) = found.json
+    assert check["state"] == "fail"
+    assert re.search(said, check["message"])
+    assert check["fix"]
+
+
 def test_a_report_folder_that_is_a_file_is_refused_first(stranger: Stranger) -> None:
     stranger.write("reports", "not a folder")
     line = stranger.refused(

@@ -111,7 +111,7 @@ def _all(config: Config) -> Iterator[Check]:
 def require(config: Config, recording: Path) -> None:
     """Refuse before a run begins what would stop it later, perhaps after hours.
 
-    Looks at what is quickly looked at: no browser is started and no device is called.
+    Looks at what is quickly looked at: no browser is started and no speaker is called.
 
     Raises:
         BadInput: a setting cannot work, such as a voice that the engine lacks.

@@ -32,6 +32,8 @@ Samples = NDArray[np.int16]
 Direction = Literal["input", "output"]
 
 ATTEMPTS = 4
+CHECK_BLOCK = 1024
+"""Samples of a block of a stream that is opened only to see whether that works."""
 LOCK_TIMEOUT = 30.0
 """Seconds to wait while other processes open their devices."""
 
@@ -276,9 +278,10 @@ def _names(listed: list[Device]) -> str:
 
 
 def check(name: str, direction: Direction) -> None:
-    """``Unavailable`` (or ``BadInput``) when the device ``name`` is not there."""
+    """``Unavailable`` (or ``BadInput``) when ``name`` is not there, busy or unfit for our sound."""
     if find(name, direction, devices()) is None:
         raise _unavailable(name, direction, _Missing())
+    _LIBRARY.close(_open_patiently(name, direction, CHECK_BLOCK))
 
 
 def to_pcm(samples: NDArray[np.floating[Any]]) -> Samples:
