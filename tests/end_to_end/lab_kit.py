@@ -121,7 +121,7 @@ class Lab:
             if isinstance(after, int):
                 there = not after or _finished(folder / "journal.jsonl") >= after
             else:
-                there = any(folder.glob(f"staging/{after}+sessions+*/transcript.json"))
+                there = any(folder.glob(f"staging/{after}+sessions+01-*/transcript.json"))
             if there:
                 return
             time.sleep(0.05)
