@@ -119,7 +119,7 @@ def _own(step: StepEvidence, config: Any) -> float:
     sound = sum(_number(turn, part, "seconds") for turn in turns for part in ("said", "heard"))
     paused = sum(isinstance(turn, dict) and turn.get("purpose") != "answer" for turn in turns)
     pause, gap = (_number(config, "conversation", name) for name in ("pause", "gap"))
-    return sound + paused * pause + gap
+    return float(sound + paused * pause + gap)
 
 
 def _number(value: Any, *names: str) -> float:
