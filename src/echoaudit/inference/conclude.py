@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from echoaudit.inference import tests
 from echoaudit.inference.conclusion import Conclusion, State
 from echoaudit.inference.examine import Examined, Facts, examine
-from echoaudit.inference.lacking import lacking
+from echoaudit.inference.lacking import flaw, imprecision
+from echoaudit.inference.rounding import rounded
 from echoaudit.inference.sentence import verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from echoaudit.study.models import Claim
-
-DIGITS = 6
-"""Significant digits kept: more would show the machine's arithmetic, not the evidence."""
 
 
 def conclude(claim: Claim, bids: pd.DataFrame, delivery: pd.DataFrame) -> Conclusion:
@@ -49,14 +47,15 @@ def conclude_all(
         p_values = [one.test.p if one.test else 1.0 for one in examined]
         corrected = tests.corrected(p_values, examined[0].claim.correction)
         for number, one, p in zip(members, examined, corrected, strict=True):
-            found[number] = _rounded(_decide(one, p, registered=stated[number][1]))
+            found[number] = rounded(_decide(one, p, registered=stated[number][1]))
     return [found[number] for number in range(len(stated))]
 
 
 def _decide(examined: Examined, p_corrected: float, *, registered: bool) -> Conclusion:
     claim = examined.claim
     test = replace(examined.test, p_corrected=p_corrected) if examined.test else None
-    reason, needed = lacking(examined, test) or (None, None)
+    flawed = flaw(examined)
+    reason, needed = flawed or imprecision(examined, test) or (None, None)
     state: State
     if reason is not None:
         state = "insufficient"
@@ -78,6 +77,7 @@ def _decide(examined: Examined, p_corrected: float, *, registered: bool) -> Conc
         sentence=verdict(state, reason, examined, test),
         reason=reason,
         needed=needed,
+        flawed=flawed is not None,
         treated=examined.treated,
         control=examined.control,
         rounds_before=examined.rounds[0],
@@ -87,14 +87,3 @@ def _decide(examined: Examined, p_corrected: float, *, registered: bool) -> Conc
         test=test,
         diagnostics=examined.diagnostics,
     )
-
-
-def _rounded(value: Any) -> Any:
-    """The same value with every float cut to ``DIGITS`` significant digits."""
-    if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}")
-    if isinstance(value, tuple):
-        return tuple(_rounded(item) for item in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{f.name: _rounded(getattr(value, f.name)) for f in fields(value)})
-    return value

@@ -168,6 +168,9 @@ class Conclusion:
     """Why the evidence is insufficient."""
     needed: str | None
     """What would make it sufficient."""
+    flawed: bool
+    """Whether the evidence is not what was planned (treatment, observation, replication, controls),
+    rather than sound but too little to decide."""
     treated: Arm
     control: Arm
     rounds_before: int

@@ -19,11 +19,8 @@ BROWSED = frozenset({"bids", "syncs"})
 """Outcomes that rest on visits."""
 
 
-def lacking(examined: Examined, test: Test | None) -> tuple[str, str] | None:
-    """The reason and the remedy; ``None`` when the evidence can carry a verdict.
-
-    ``test`` is the claim's, corrected for its family.
-    """
+def flaw(examined: Examined) -> tuple[str, str] | None:
+    """What was not as planned, with the remedy; ``None`` when evidence is sound."""
     bids = examined.claim.outcome == "bids"
     checks: tuple[Callable[[Examined], tuple[str, str] | None], ...] = (
         _not_opted_out,
@@ -33,13 +30,19 @@ def lacking(examined: Examined, test: Test | None) -> tuple[str, str] | None:
         *((_unreplicated,) if bids else ()),
         _controls_differ,
     )
-    for check in checks:
-        if found := check(examined):
-            return found
+    return next(filter(None, (check(examined) for check in checks)), None)
+
+
+def imprecision(examined: Examined, test: Test | None) -> tuple[str, str] | None:
+    """Why sound evidence is too little for a verdict, and how much would do.
+
+    ``test`` is the claim's, corrected for its family; a claim that it rejects lacks nothing.
+    """
     assert test is not None
     if test.p_corrected <= examined.claim.alpha:
         return None
-    return (None if bids else _unreachable(examined, test)) or _powerless(examined, test)
+    sets = examined.claim.outcome != "bids"
+    return (_unreachable(examined, test) if sets else None) or _powerless(examined, test)
 
 
 def _not_opted_out(examined: Examined) -> tuple[str, str] | None:

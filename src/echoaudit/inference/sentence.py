@@ -70,18 +70,37 @@ def verdict(state: State, reason: str | None, examined: Examined, test: Test | N
     return f"No such difference was shown: {told}.{missed}"
 
 
+def compared(
+    about: tuple[str, str], personas: tuple[str, str], value: float, margin: float | None = None
+) -> str:
+    """A ratio in words.
+
+    Args:
+        about: outcome and measure.
+        personas: treated and control.
+        value: the ratio.
+        margin: of an equivalence claim.
+    """
+    outcome, measure = about
+    words = COMPARISON[measure].format(
+        treated=personas[0],
+        control=personas[1],
+        ratio=ratio(value),
+        things=THINGS.get(outcome, ""),
+    )
+    if margin is None:
+        return words
+    return f"{words}, to be within {ratio(1 / margin)} and {ratio(margin)} times"
+
+
 def _about_ratio(examined: Examined, effect: Effect) -> str:
     claim = examined.claim
-    words = COMPARISON[claim.measure].format(
-        treated=claim.treated,
-        control=claim.control,
-        ratio=ratio(effect.ratio),
-        things=THINGS.get(claim.outcome, ""),
+    return compared(
+        (claim.outcome, claim.measure),
+        (claim.treated, claim.control),
+        effect.ratio,
+        claim.smallest_effect if claim.direction == "equivalent" else None,
     )
-    if claim.direction != "equivalent":
-        return words
-    margin = claim.smallest_effect
-    return f"{words}, to be within {ratio(1 / margin)} and {ratio(margin)} times"
 
 
 def _about_sets(examined: Examined, found: Sets) -> str:
