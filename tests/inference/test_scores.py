@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from synthetic import accounts, make_bids
 
-from echoaudit.inference.scores import observations, score_accounts, two_way
+from echoaudit.inference.scores import code, observations, score_accounts, two_way
 
 NAMES = [account for account, _ in accounts(3, 6)]
 
@@ -65,18 +65,18 @@ def test_won_and_rendered_bids_are_bids():
 
 def test_no_bid_is_a_zero_for_the_rate_only():
     bids = make_bids(7)
-    assert len(observations(bids, "value")) == (bids["state"] == "bid").sum()
-    assert len(observations(bids, "rate")) == len(bids)
-    opportunity = observations(bids, "value-per-opportunity")
-    assert (opportunity["value"] == 0).sum() == (bids["state"] == "no-bid").sum()
+    assert len(observations(code(bids), "value")) == (bids["state"] == "bid").sum()
+    assert len(observations(code(bids), "rate")) == len(bids)
+    opportunity = observations(code(bids), "value-per-opportunity")
+    assert (opportunity.value == 0).sum() == (bids["state"] == "no-bid").sum()
 
 
 def test_highest_bid_of_each_slot():
     bids = make_bids(8, noise=0.1)
-    highest = observations(bids, "maximum")
+    highest = observations(code(bids), "maximum")
     slots = bids[bids["state"] == "bid"].groupby(["account", "phase", "round", "site", "slot"])
     expected = np.log(slots["cpm_usd"].max()).to_numpy()
-    assert np.sort(highest["value"]) == pytest.approx(np.sort(expected))
+    assert np.sort(highest.value) == pytest.approx(np.sort(expected))
 
 
 def test_an_account_without_baseline_is_left_out_when_others_have_one():

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 from echoaudit.inference import tests
 from echoaudit.inference.conclusion import SplitCheck
-from echoaudit.inference.scores import observations
+from echoaudit.inference.scores import Coded, observations
 from echoaudit.inference.tests import Direction, Floats
 
 MIN_CONTROLS = 4
@@ -43,7 +42,7 @@ def baseline(treated: Floats, controls: Floats) -> tuple[float | None, float | N
 
 def split_check(
     controls: Floats,
-    bids: pd.DataFrame | None,
+    bids: Coded | None,
     accounts: list[str],
     direction: Direction,
     alpha: float,
@@ -70,14 +69,14 @@ def split_check(
     )
 
 
-def _pooled_p(
-    bids: pd.DataFrame, accounts: list[str], labels: Floats, direction: Direction
-) -> Floats:
+def _pooled_p(bids: Coded, accounts: list[str], labels: Floats, direction: Direction) -> Floats:
     """p of the Mann-Whitney test on pooled bids (normal approximation) for every labeling."""
-    after = observations(bids[bids["phase"] == "after"], "value")
-    after = after[after["account"].isin(accounts)]
-    ranks = stats.rankdata(after["value"].to_numpy())
-    index = pd.Categorical(after["account"], categories=accounts).codes.astype(np.int64)
+    place = {account: number for number, account in enumerate(accounts)}
+    wanted = np.array([place.get(account, -1) for account in (*bids.accounts, "")])
+    after = observations(bids, "value")
+    rows = after.after & (wanted[after.account] >= 0)
+    ranks = stats.rankdata(after.value[rows])
+    index = wanted[after.account[rows]]
     sums = np.bincount(index, weights=ranks, minlength=len(accounts))
     counts = np.bincount(index, minlength=len(accounts)).astype(float)
     k = labels @ counts

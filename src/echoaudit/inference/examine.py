@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -13,7 +14,7 @@ from echoaudit.inference import diagnostics, sets, tests
 from echoaudit.inference.arms import accounts_of, describe
 from echoaudit.inference.conclusion import Arm, Diagnostics, Effect, Method, Sets, Test
 from echoaudit.inference.items import Items, items
-from echoaudit.inference.scores import Score, Scores, score_accounts
+from echoaudit.inference.scores import Coded, Score, Scores, code, score_accounts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,11 +59,14 @@ class Facts:
     def scores(self, measure: Measure) -> Scores:
         """Scores of all accounts by a measure of bids."""
         if measure not in self._scores:
-            bids = self.tables["bids"]
-            bids = bids[bids["persona"].isin(self.personas)]
             known = {a for p in self.personas for a in self.accounts(p)}
-            self._scores[measure] = score_accounts(bids, sorted(known), measure)
+            self._scores[measure] = score_accounts(self.coded, sorted(known), measure)
         return self._scores[measure]
+
+    @cached_property
+    def coded(self) -> Coded:
+        """The bids as integers."""
+        return code(self.tables["bids"])
 
     def items(self, outcome: str) -> Items:
         """Things of all accounts."""
@@ -124,7 +128,7 @@ def _by_scores(claim: Claim, facts: Facts, family: int, scores: Scores) -> Exami
     rounds = (scores.rounds_before, scores.rounds_after) if bids else _rounds(claim, facts)
     return Examined(
         claim, family, treated, control, rounds, effect, counts, test,
-        _diagnose(treated, control, facts.tables["bids"] if bids else None, claim),
+        _diagnose(treated, control, facts.coded if bids else None, claim),
     )  # fmt: skip
 
 
@@ -223,7 +227,7 @@ def _detectable(sd: float, treated: int, control: int, claim: Claim, family: int
     return math.exp(-found if claim.direction == "lower" else found)
 
 
-def _diagnose(treated: Arm, control: Arm, bids: pd.DataFrame | None, claim: Claim) -> Diagnostics:
+def _diagnose(treated: Arm, control: Arm, bids: Coded | None, claim: Claim) -> Diagnostics:
     ours, theirs = _values(treated), _values(control)
     baseline_ratio = baseline_p = None
     if len(ours) and len(theirs):

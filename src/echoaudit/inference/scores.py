@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,9 +21,9 @@ NO_BID_STATES = frozenset({"no-bid"})
 """States in which a bidder answered that it offers nothing: a zero, unlike a failure."""
 MIN_OBSERVATIONS = 5
 """An account with fewer observations in a phase is left out of that phase, and counted."""
-CELL = ["site", "slot", "bidder", "round"]
+CELL = ("site", "slot", "bidder", "round")
 """What is alike for all accounts: values are compared within cells only."""
-SLOT = ["site", "slot", "round"]
+SLOT = ("site", "slot", "round")
 """The cell of the highest bid, which may be any bidder's."""
 DECIMALS = 9
 """Levels are rounded so that no machine's arithmetic shows."""
@@ -70,48 +71,137 @@ def _largest_group(laplacian: Floats, counts: Ints) -> Ints:
     return np.flatnonzero((group == int(np.argmax(sizes))) & (counts > 0))
 
 
-def observations(bids: pd.DataFrame, measure: Measure) -> pd.DataFrame:
-    """The rows that count for a measure, as ``account, phase, round, cell, value``.
+@dataclass(frozen=True)
+class Coded:
+    """Bids as integers, coded once for all measures; one element per request to a bidder."""
 
-    Timeouts, errors and rejected bids are neither bids nor zeros: they are left out.
-    """
-    prices = bids["cpm_usd"].to_numpy(dtype=float, na_value=np.nan)
-    is_bid = bids["state"].isin(BID_STATES).to_numpy(dtype=bool)
-    answered = is_bid | bids["state"].isin(NO_BID_STATES).to_numpy(dtype=bool)
-    priced = is_bid & (np.nan_to_num(prices) > 0)
-    if measure == "rate":
-        return _frame(bids[answered], is_bid[answered].astype(float), CELL)
-    if measure == "value-per-opportunity":
-        known = answered & (priced | ~is_bid)
-        return _frame(bids[known], np.where(is_bid, prices, 0.0)[known], CELL)
-    if measure == "value":
-        return _frame(bids[priced], np.log(prices[priced]), CELL)
-    slots = _frame(bids[priced], np.log(prices[priced]), SLOT)
-    return slots.groupby(["account", "phase", "round", "cell"], as_index=False, sort=True).max()
+    accounts: tuple[str, ...]
+    account: Ints
+    """Position in ``accounts``."""
+    before: NDArray[np.bool_]
+    after: NDArray[np.bool_]
+    round: Ints
+    cell: Ints
+    """``CELL``, alike for requests of the same site, slot, bidder and round."""
+    slot: Ints
+    """``SLOT``."""
+    bid: NDArray[np.bool_]
+    none: NDArray[np.bool_]
+    """Whether the bidder answered that it offers nothing."""
+    price: Floats
+    """US dollars; NaN when unknown."""
 
 
-def _frame(rows: pd.DataFrame, values: Floats, cell: list[str]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "account": rows["account"].astype(str).to_numpy(),
-            "phase": rows["phase"].astype(str).to_numpy(),
-            "round": rows["round"].to_numpy(),
-            "cell": rows.groupby(cell, dropna=False, sort=True).ngroup().to_numpy(),
-            "value": values,
-        }
+def code(bids: pd.DataFrame) -> Coded:
+    """Code the outcome ``bids``."""
+    account, accounts = pd.factorize(bids["account"].astype("string"), sort=True)
+    parts = {name: pd.factorize(bids[name], sort=True, use_na_sentinel=False) for name in CELL}
+    states = bids["state"].astype("string")
+    return Coded(
+        tuple(map(str, accounts)),
+        account.astype(np.int64),
+        _equal(bids["phase"], {"before"}),
+        _equal(bids["phase"], {"after"}),
+        parts["round"][0],
+        _mixed([parts[name] for name in CELL]),
+        _mixed([parts[name] for name in SLOT]),
+        _equal(states, BID_STATES),
+        _equal(states, NO_BID_STATES),
+        bids["cpm_usd"].to_numpy(dtype=float, na_value=np.nan),
     )
 
 
-def account_levels(rows: pd.DataFrame, accounts: list[str], *, logs: bool) -> tuple[Floats, Ints]:
+def _equal(values: pd.Series[str], wanted: Collection[str]) -> NDArray[np.bool_]:
+    """Which values are among ``wanted``: asked of the few different ones, not of each."""
+    codes, names = pd.factorize(values)
+    among = np.array([name in wanted for name in names] + [False], dtype=bool)
+    return among[codes]
+
+
+def _mixed(parts: Sequence[tuple[Any, Any]]) -> Ints:
+    """One number for each combination of codes, counted from 0 without large gaps."""
+    mixed = np.zeros(len(parts[0][0]), dtype=np.int64)
+    size = 1
+    for codes, names in parts:
+        mixed = mixed * max(len(names), 1) + codes
+        size *= max(len(names), 1)
+    if size > 4 * len(mixed) + 4:
+        mixed = np.unique(mixed, return_inverse=True)[1].astype(np.int64)
+    return mixed
+
+
+@dataclass(frozen=True)
+class Observations:
+    """The rows that count for a measure."""
+
+    account: Ints
+    before: NDArray[np.bool_]
+    after: NDArray[np.bool_]
+    round: Ints
+    cell: Ints
+    value: Floats
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def only(self, rows: NDArray[np.bool_] | Ints) -> Observations:
+        """Some of them."""
+        return Observations(
+            self.account[rows], self.before[rows], self.after[rows], self.round[rows],
+            self.cell[rows], self.value[rows],
+        )  # fmt: skip
+
+
+def observations(coded: Coded, measure: Measure) -> Observations:
+    """The rows that count for a measure, in the rounds before and after the treatment.
+
+    Timeouts, errors and rejected bids are neither bids nor zeros: they are left out. Values are
+    logarithms of prices for ``value`` and ``maximum``.
+    """
+    priced = coded.bid & (np.nan_to_num(coded.price) > 0)
+    compared = coded.before | coded.after
+    if measure == "rate":
+        rows = compared & (coded.bid | coded.none)
+        return _taken(coded, rows, coded.bid[rows].astype(float))
+    if measure == "value-per-opportunity":
+        rows = compared & (priced | coded.none)
+        return _taken(coded, rows, np.where(coded.bid, coded.price, 0.0)[rows])
+    rows = compared & priced
+    found = _taken(coded, rows, np.log(coded.price[rows]))
+    return found if measure == "value" else _highest(found, coded.slot[rows])
+
+
+def _taken(coded: Coded, rows: NDArray[np.bool_], values: Floats) -> Observations:
+    return Observations(
+        coded.account[rows], coded.before[rows], coded.after[rows], coded.round[rows],
+        coded.cell[rows], values,
+    )  # fmt: skip
+
+
+def _highest(found: Observations, slots: Ints) -> Observations:
+    """The highest value of each account, phase and slot, whichever bidder's it is."""
+    if not len(found):
+        return found
+    size = int(slots.max()) + 1
+    keys = (found.account * 2 + found.after) * size + slots
+    place = pd.factorize(keys)[0]
+    highest = np.full(int(place.max()) + 1, -np.inf)
+    np.maximum.at(highest, place, found.value)
+    first = np.unique(place, return_index=True)[1]
+    one = found.only(first)
+    return Observations(one.account, one.before, one.after, one.round, slots[first], highest)
+
+
+def _levels(
+    rows: Observations, chosen: NDArray[np.bool_], accounts: int, *, logs: bool
+) -> tuple[Floats, Ints]:
     """Each account's level on the log scale, and its number of observations.
 
     ``logs`` says that the values are logarithms already; otherwise the fit is made on the values
     as they are (they contain zeros) and its logarithm is taken afterwards. NaN where an account
     has too few observations, shares no cell with the others, or has no positive level.
     """
-    index = pd.Categorical(rows["account"], categories=accounts).codes.astype(np.int64)
-    cells = pd.factorize(rows["cell"], sort=True)[0].astype(np.int64)
-    fit = two_way(rows["value"].to_numpy(dtype=float), index, cells, len(accounts))
+    fit = two_way(rows.value[chosen], rows.account[chosen], rows.cell[chosen], accounts)
     levels = np.where(fit.counts >= MIN_OBSERVATIONS, fit.levels, np.nan)
     if not logs:
         levels = np.log(np.where(levels > 0, levels, np.nan))
@@ -147,24 +237,30 @@ class Scores:
     rounds_after: int
 
 
-def score_accounts(bids: pd.DataFrame, accounts: list[str], measure: Measure) -> Scores:
+def score_accounts(bids: Coded | pd.DataFrame, accounts: list[str], measure: Measure) -> Scores:
     """Score the accounts by a measure.
 
     A baseline is used when any of the accounts has one; an account that then lacks either phase
     cannot be scored.
     """
-    rows = observations(bids[bids["account"].isin(accounts)], measure)
-    before, after = rows[rows["phase"] == "before"], rows[rows["phase"] == "after"]
+    coded = bids if isinstance(bids, Coded) else code(bids)
+    place = {account: number for number, account in enumerate(accounts)}
+    wanted = np.array([place.get(account, -1) for account in (*coded.accounts, "")])
+    rows = observations(coded, measure)
+    own = wanted[rows.account]
+    if (own < 0).any():
+        rows, own = rows.only(own >= 0), own[own >= 0]
+    rows = replace(rows, account=own)
     logs = measure in ("value", "maximum")
-    level_before, n_before = account_levels(before, accounts, logs=logs)
-    level_after, n_after = account_levels(after, accounts, logs=logs)
-    has_baseline = len(before) > 0
-    usable = ~np.isnan(level_after) & (~np.isnan(level_before) | (not has_baseline))
+    before, n_before = _levels(rows, rows.before, len(accounts), logs=logs)
+    after, n_after = _levels(rows, rows.after, len(accounts), logs=logs)
+    has_baseline = bool(rows.before.any())
+    usable = ~np.isnan(after) & (~np.isnan(before) | (not has_baseline))
     scored = tuple(
         Score(
             account,
-            float(level_before[i]) if has_baseline else None,
-            float(level_after[i]),
+            float(before[i]) if has_baseline else None,
+            float(after[i]),
             int(n_before[i] + n_after[i]),
         )
         for i, account in enumerate(accounts)
@@ -173,6 +269,6 @@ def score_accounts(bids: pd.DataFrame, accounts: list[str], measure: Measure) ->
     return Scores(
         scored,
         tuple(a for i, a in enumerate(accounts) if not usable[i]),
-        before["round"].nunique(),
-        after["round"].nunique(),
+        len(np.unique(rows.round[rows.before])),
+        len(np.unique(rows.round[rows.after])),
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import Literal
 
@@ -59,28 +60,45 @@ def permutation_test(treated: Floats, controls: Floats, direction: Direction) ->
     """
     scores = np.concatenate([treated, controls])
     n, k = len(scores), len(treated)
+    p = permutation_p(scores[None, :], k, direction)[0]
     exact = math.comb(n, k) <= EXACT_LABELINGS
+    total = math.comb(n, k) if exact else DRAWS
+    return Permutation(float(p), total, exact, smallest_p(k, n - k, direction))
+
+
+def permutation_p(scores: Floats, k: int, direction: Direction) -> Floats:
+    """p of :func:`permutation_test` for many outcomes of the same accounts at once.
+
+    ``scores`` has one outcome a row and one account a column, the ``k`` treated ones first. The
+    labelings of all outcomes are one matrix product.
+    """
+    n = scores.shape[1]
+    own = _mask(np.arange(k)[None, :], n)
     labels = labelings(n, k)
-    observed = _studentised(scores, _mask(np.arange(k)[None, :], n))[0]
+    extra = 0 if math.comb(n, k) <= EXACT_LABELINGS else 1
+    observed = _studentised(scores, own)
     statistics = _studentised(scores, labels)
-    extra = 0 if exact else 1
-    margin = TOLERANCE * max(1.0, abs(observed)) if math.isfinite(observed) else 0.0
-    high = int((statistics >= observed - margin).sum()) + extra
-    low = int((statistics <= observed + margin).sum()) + extra
-    total = len(labels) + extra
-    p = {"higher": high / total, "lower": low / total, "different": 2 * min(high, low) / total}
-    return Permutation(min(1.0, p[direction]), len(labels), exact, smallest_p(k, n - k, direction))
+    margin = np.where(np.isfinite(observed), TOLERANCE * np.maximum(1.0, np.abs(observed)), 0.0)
+    high = (statistics >= observed - margin).sum(axis=1) + extra
+    low = (statistics <= observed + margin).sum(axis=1) + extra
+    counts = {"higher": high, "lower": low, "different": 2 * np.minimum(high, low)}
+    return np.asarray(np.minimum(1.0, counts[direction] / (len(labels) + extra)))
 
 
+@lru_cache(maxsize=64)
 def labelings(n: int, k: int) -> Floats:
     """Ways to call ``k`` of ``n`` accounts treated, one a row of zeros and ones.
 
     All of them when there are at most ``EXACT_LABELINGS``, else ``DRAWS`` random ones.
     """
     if math.comb(n, k) <= EXACT_LABELINGS:
-        return _mask(np.array(list(combinations(range(n), k)), dtype=np.intp), n)
-    keys = np.random.default_rng(SEED).random((DRAWS, n))
-    return _mask(np.argpartition(keys, k - 1, axis=1)[:, :k], n)
+        chosen = np.array(list(combinations(range(n), k)), dtype=np.intp)
+    else:
+        keys = np.random.default_rng(SEED).random((DRAWS, n))
+        chosen = np.argpartition(keys, k - 1, axis=1)[:, :k]
+    labels = _mask(chosen, n)
+    labels.flags.writeable = False
+    return labels
 
 
 def _mask(chosen: NDArray[np.intp], n: int) -> Floats:
@@ -90,20 +108,23 @@ def _mask(chosen: NDArray[np.intp], n: int) -> Floats:
 
 
 def _studentised(scores: Floats, treated: Floats) -> Floats:
-    """Welch's t of every labeling (a row of ``treated``); pooled when an arm has one account."""
-    centred = scores - scores.mean()
-    k = treated.sum(axis=1)
-    m = len(scores) - k
-    sums, squares = treated @ centred, treated @ centred**2
-    mean_t, mean_c = sums / k, (centred.sum() - sums) / m
+    """Welch's t of every outcome (row of ``scores``) under every labeling (row of ``treated``).
+
+    The pooled t when an arm has one account.
+    """
+    centred = scores - scores.mean(axis=1, keepdims=True)
+    k = float(treated[0].sum())
+    m = scores.shape[1] - k
+    sums, squares = centred @ treated.T, centred**2 @ treated.T
+    mean_t, mean_c = sums / k, (centred.sum(axis=1, keepdims=True) - sums) / m
     spread_t = np.maximum(squares - k * mean_t**2, 0)
-    spread_c = np.maximum((centred**2).sum() - squares - m * mean_c**2, 0)
-    if k[0] > 1 and m[0] > 1:
+    spread_c = np.maximum((centred**2).sum(axis=1, keepdims=True) - squares - m * mean_c**2, 0)
+    if k > 1 and m > 1:
         error = np.sqrt(spread_t / (k - 1) / k + spread_c / (m - 1) / m)
     else:
         error = np.sqrt((spread_t + spread_c) / (k + m - 2) * (1 / k + 1 / m))
     difference = mean_t - mean_c
-    scale = max(float(np.abs(centred).max()), 1e-12)
+    scale = np.maximum(np.abs(centred).max(axis=1, keepdims=True), 1e-12)
     difference = np.where(np.abs(difference) < TOLERANCE * scale, 0.0, difference)
     # Without any spread inside the arms every difference is infinitely many errors wide.
     flat = error < 1e-7 * scale
@@ -138,20 +159,69 @@ def t_test(treated: Floats, controls: Floats, direction: Direction) -> TTest:
     k, m = len(treated), len(controls)
     if k + m < 3 or not k or not m:
         raise ValueError("a t test needs three accounts, and one in each arm")
-    spread = _spread(treated), _spread(controls)
-    if variances_look_unequal(treated, controls):
-        parts = spread[0] / (k - 1) / k, spread[1] / (m - 1) / m
-        variance = sum(parts)
-        df = variance**2 / (parts[0] ** 2 / (k - 1) + parts[1] ** 2 / (m - 1))
-        name: Literal["pooled", "welch", "crawford-howell"] = "welch"
-    else:
-        df = k + m - 2
-        variance = sum(spread) / df * (1 / k + 1 / m)
-        name = "crawford-howell" if 1 in (k, m) else "pooled"
-    difference = float(treated.mean() - controls.mean())
+    found = t_tests(np.concatenate([treated, controls])[None, :], k, direction)
+    single: Literal["pooled", "crawford-howell"] = "crawford-howell" if 1 in (k, m) else "pooled"
     return TTest(
-        name, difference, math.sqrt(variance), df, _tail(difference, variance, df, direction)
+        "welch" if found.welch[0] else single,
+        float(found.difference[0]),
+        float(found.error[0]),
+        float(found.df[0]),
+        float(found.p[0]),
     )
+
+
+@dataclass(frozen=True)
+class TTests:
+    """:class:`TTest` of many outcomes, one an element."""
+
+    welch: NDArray[np.bool_]
+    difference: Floats
+    error: Floats
+    df: Floats
+    p: Floats
+
+
+def t_tests(scores: Floats, k: int, direction: Direction) -> TTests:
+    """:func:`t_test` for many outcomes of the same accounts at once.
+
+    ``scores`` has one outcome a row and one account a column, the ``k`` treated ones first; each
+    arm has an account, and both together three.
+    """
+    m = scores.shape[1] - k
+    spread = _spread(scores[:, :k]), _spread(scores[:, k:])
+    difference = scores[:, :k].mean(axis=1) - scores[:, k:].mean(axis=1)
+    variance = (spread[0] + spread[1]) / (k + m - 2) * (1 / k + 1 / m)
+    df = np.full(len(scores), float(k + m - 2))
+    welch = _look_unequal(spread, k, m)
+    if welch.any():
+        parts = spread[0] / (k - 1) / k, spread[1] / (m - 1) / m
+        whole = parts[0] + parts[1]
+        own = whole**2 / np.maximum(parts[0] ** 2 / (k - 1) + parts[1] ** 2 / (m - 1), FLAT**2)
+        variance, df = np.where(welch, whole, variance), np.where(welch, own, df)
+    flat = variance < FLAT
+    certain = np.where(np.abs(difference) > TOLERANCE, np.copysign(np.inf, difference), 0.0)
+    t = np.where(flat, certain, difference / np.sqrt(np.where(flat, 1.0, variance)))
+    if direction == "different":
+        p = 2 * stats.t.sf(np.abs(t), df)
+    else:
+        p = stats.t.sf(t if direction == "higher" else -t, df)
+    return TTests(welch, difference, np.sqrt(variance), df, np.asarray(p))
+
+
+def _look_unequal(spread: tuple[Floats, Floats], k: int, m: int) -> NDArray[np.bool_]:
+    """Whether a two-sided F test of each row finds the arms' variances different."""
+    if k < 3 or m < 3:
+        return np.zeros(len(spread[0]), dtype=bool)
+    first, second = spread[0] / (k - 1), spread[1] / (m - 1)
+    usable = (first >= FLAT) & (second >= FLAT)
+    ratio = np.where(usable, first / np.where(usable, second, 1.0), 1.0)
+    cumulative = stats.f.cdf(ratio, k - 1, m - 1)
+    return np.asarray(usable & (2 * np.minimum(cumulative, 1 - cumulative) < UNEQUAL))
+
+
+def _spread(scores: Floats) -> Floats:
+    """Squared deviations from the mean, per row."""
+    return np.asarray(((scores - scores.mean(axis=1, keepdims=True)) ** 2).sum(axis=1))
 
 
 def equivalence_p(found: TTest, margin: float) -> float:
@@ -179,32 +249,6 @@ def pooled_t_of(scores: Floats, labels: Floats, direction: Direction) -> tuple[F
     if direction == "different":
         return difference, np.asarray(2 * stats.t.sf(np.abs(t), df))
     return difference, np.asarray(stats.t.sf(t if direction == "higher" else -t, df))
-
-
-def _spread(scores: Floats) -> float:
-    return float(((scores - scores.mean()) ** 2).sum())
-
-
-def _tail(difference: float, variance: float, df: float, direction: Direction) -> float:
-    if variance < FLAT:
-        t = math.copysign(math.inf, difference) if abs(difference) > TOLERANCE else 0.0
-    else:
-        t = difference / math.sqrt(variance)
-    if direction == "different":
-        return float(2 * stats.t.sf(abs(t), df))
-    return float(stats.t.sf(t if direction == "higher" else -t, df))
-
-
-def variances_look_unequal(treated: Floats, controls: Floats) -> bool:
-    """Whether a two-sided F test finds the arms' variances different."""
-    k, m = len(treated), len(controls)
-    if k < 3 or m < 3:
-        return False
-    first, second = _spread(treated) / (k - 1), _spread(controls) / (m - 1)
-    if first < FLAT or second < FLAT:
-        return False
-    cumulative = float(stats.f.cdf(first / second, k - 1, m - 1))
-    return 2 * min(cumulative, 1 - cumulative) < UNEQUAL
 
 
 def power(difference: float, sd: float, treated: int, controls: int, alpha: float) -> float:
