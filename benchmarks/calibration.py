@@ -56,6 +56,8 @@ class Scenario:
     """Every second account has only the first of the rounds after."""
     missing: float = 0.0
     """Share of visits that failed; besides, one control never saw the last site."""
+    outliers: float = 0.0
+    """Share of bids that are 30 times as high."""
     measure: scores.Measure = "value"
 
 
@@ -75,6 +77,7 @@ SCENARIOS = (
     Scenario("one bidder more active", active=True),
     Scenario("unequal rounds", short=True),
     Scenario("missing cells", missing=0.3),
+    Scenario("outliers among bids", outliers=0.01),
 )
 DESIGNS = ((3, 6), (2, 4), (1, 6), (5, 5))
 
@@ -115,6 +118,8 @@ def simulate(
         + rng.normal(0, 0.5, shape)
     )
     logs[1, :, :treated] += math.log(lift)
+    if scenario.outliers:
+        logs += math.log(30) * (rng.random(shape) < scenario.outliers)
     share = np.full((2, 1, n, 1, BIDDERS, 1), scenario.bid_share)
     if scenario.active:
         share[1, :, :treated, :, 0] = 0.95

@@ -75,6 +75,7 @@ def test_weak_studies_support_together_what_none_supports_alone():
     (pooled,) = meta.pool(studies)
     assert alone.count("supported") < 6
     assert (pooled.state, pooled.pooled) == ("supported", 6)
+    assert pooled.anytime_p < 0.05
     assert pooled.low < 1.45 < pooled.high
     assert pooled.low_next < pooled.low < pooled.high < pooled.high_next
     assert sum(s.weight for s in pooled.studies) == pytest.approx(1, abs=1e-5)

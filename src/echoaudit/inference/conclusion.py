@@ -144,6 +144,8 @@ class Diagnostics:
     """The same ratio before the treatment; 1 when the arms began alike."""
     baseline_p: float | None
     splits: SplitCheck | None
+    outliers: tuple[str, ...] = ()
+    """Accounts whose score is far from their arm's others; shown, never dropped."""
 
 
 @dataclass(frozen=True)

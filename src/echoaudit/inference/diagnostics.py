@@ -14,6 +14,9 @@ from echoaudit.inference.tests import Direction, Floats
 
 MIN_CONTROLS = 4
 """Fewer controls cannot be split into two arms that have a variance."""
+MIN_FOR_OUTLIERS = 6
+FAR = 3.5
+"""Modified z score from which an account counts as an outlier."""
 SHOWN = 200
 LIMIT = 2.0
 """The check fails when more than this many times alpha of the splits are rejected …"""
@@ -30,6 +33,22 @@ def leave_one_out(treated: Floats, controls: Floats) -> tuple[float, float] | No
     without_c = t_mean - (controls.sum() - controls) / (len(controls) - 1)
     differences = np.concatenate([without_t, without_c])
     return math.exp(differences.min()), math.exp(differences.max())
+
+
+def outliers(treated: Floats, controls: Floats, accounts: tuple[str, ...]) -> tuple[str, ...]:
+    """Accounts far from the others of their arm, by Iglewicz and Hoaglin's (1993) modified z.
+
+    Distances are from the arm's median, their scale is the median over both arms. With fewer than
+    ``MIN_FOR_OUTLIERS`` accounts nothing can be said. ``accounts`` names treated ones first.
+    """
+    if len(accounts) < MIN_FOR_OUTLIERS or not len(treated) or not len(controls):
+        return ()
+    away = np.concatenate([arm - np.median(arm) for arm in (treated, controls)])
+    scale = float(np.median(np.abs(away)))
+    if scale <= tests.TOLERANCE:
+        return ()
+    far = np.abs(away) > FAR * scale / 0.6745
+    return tuple(name for name, is_far in zip(accounts, far, strict=True) if is_far)
 
 
 def baseline(treated: Floats, controls: Floats) -> tuple[float | None, float | None]:

@@ -239,6 +239,9 @@ def _diagnose(treated: Arm, control: Arm, bids: Coded | None, claim: Claim) -> D
         splits=diagnostics.split_check(
             theirs, bids, list(control.accounts), sided(claim), claim.alpha
         ),
+        outliers=diagnostics.outliers(
+            ours, theirs, tuple(s.account for s in (*treated.scores, *control.scores))
+        ),
     )
 
 

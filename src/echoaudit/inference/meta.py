@@ -12,17 +12,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from scipy import stats
 
 from echoaudit.inference.rounding import rounded
 from echoaudit.inference.sentence import compared, p_value, ratio
+from echoaudit.inference.sequential import e_process
 
 if TYPE_CHECKING:
     from echoaudit.inference.conclusion import Conclusion, State
-    from echoaudit.inference.tests import Floats
+    from echoaudit.inference.tests import Direction, Floats
 
 LEAST = 2
 """Studies without which nothing is pooled."""
@@ -146,6 +147,9 @@ class Pooled:
     """95 % interval for the true ratio of another such study; ``None`` below three studies."""
     high_next: float | None
     p: float | None
+    anytime_p: float | None
+    """p that holds although studies were added one after the other and looked at each time
+    (``sequential``): studies in the order given, each a block of its own accounts."""
     heterogeneity: Heterogeneity | None
 
     def to_json(self) -> dict[str, Any]:
@@ -239,9 +243,26 @@ def _outcome(
             low_next=_exp(effects.low_next) if effects and finite else None,
             high_next=_exp(effects.high_next) if effects and finite else None,
             p=p,
+            anytime_p=_anytime(found, weights) if effects else None,
             heterogeneity=effects.heterogeneity if effects else None,
         )
     )
+
+
+def _anytime(found: Sequence[tuple[str, Conclusion]], weights: Mapping[str, float]) -> float | None:
+    """The e-process over the pooled studies' account scores; no such thing for equivalence."""
+    direction = found[0][1].direction
+    if direction not in ("higher", "lower", "different"):
+        return None
+    blocks = [
+        (
+            np.array([score.score for score in c.treated.scores]),
+            np.array([score.score for score in c.control.scores]),
+        )
+        for study, c in found
+        if study in weights
+    ]
+    return e_process(blocks, cast("Direction", direction)).anytime_p
 
 
 def _within(effects: RandomEffects, c: Conclusion) -> bool:
