@@ -17,6 +17,7 @@ from echoaudit import __version__
 from echoaudit.errors import EchoauditError, ExitCode
 
 COMMANDS = {
+    "plan": "Power and cost of a study before it runs.",
     "run": "Run a study: speak, capture, crawl, conclude, report; resumes.",
     "import": "Bring others' evidence into a recording: pcap, Pi-hole, mitmproxy, HAR.",
     "replay": "Compute findings and report again from a recording.",

@@ -57,7 +57,7 @@ def render(
     controls = (plain & accounts.keys()) | controls_of(conclusions)
     colours = palette(accounts, controls)
     return (
-        _environment()
+        environment()
         .get_template("report.html.jinja")
         .render(
             title=_title(study, accounts, conclusions),
@@ -86,7 +86,8 @@ def render(
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Where templates come from; every value is escaped and cleaned."""
     environment = Environment(
         loader=PackageLoader("echoaudit.report", "templates"),
         autoescape=True,
