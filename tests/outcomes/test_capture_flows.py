@@ -25,9 +25,10 @@ from captures_kit import (
     udp,
 )
 
-from echoaudit.outcomes.traffic import quic
+from echoaudit.outcomes.traffic import quic, quick
 
 HELLO, REPLY = handshake("a.example", "1.3")
+SCANNERS = ["python", *(["c"] if quick.available() else [])]
 
 
 def only(traffic):
@@ -137,7 +138,8 @@ def test_udp_ports_used_again_after_silence_are_another_flow(scanner):
     assert [flow.sni for flow in flows] == ["a.example", "b.example"]
     assert flows[0].last == pytest.approx(end + 299)
     assert flows[0].packets_up + flows[0].packets_down == len(first) + 1
-    (only_one,) = read(pcap([*first, heard, *call("b.example", end + 598)]), scanner).flows
+    again = udp(True, b"\x41" * 60, server=SERVER, server_port=443, time=end + 598)
+    (only_one,) = read(pcap([*first, heard, again]), scanner).flows
     assert only_one.sni == "a.example"
 
 
@@ -398,6 +400,28 @@ def test_quic_that_begins_again_after_a_retry(padded, kept):
     traffic = read(pcap(packets))
     flow = only(traffic)
     assert (flow.client, flow.sni, flow.quic) == (ECHO, "q.example", "QUIC 1")
+    assert not traffic.notes.partial
+
+
+@pytest.mark.parametrize("scanner", SCANNERS)
+@pytest.mark.parametrize("padded", [0, 8])
+@pytest.mark.parametrize("client", ["fd00::1", ECHO])
+def test_another_quic_connection_between_the_same_ports_is_another_flow(scanner, padded, client):
+    server = "2001:db8::5" if ":" in client else SERVER
+    with_token = quic_retry("c.example", padded)[2]
+    packets, counts = [], []
+    for datagrams in (quic_datagrams("a.example", padded=padded), quic_datagrams("b.example"),
+                      with_token):  # fmt: skip
+        flight = [(True, data) for data in datagrams * 2]
+        flight += [(False, b"\xe0" + b"z" * 1199), (True, b"\xe1" + b"y" * 60), (True, b"\x41")]
+        counts.append((len(datagrams) * 2 + 2, 1))
+        packets += [
+            udp(up, data, server=server, client=client, server_port=443) for up, data in flight
+        ]
+    packets = [(START + number / 10, frame) for number, (_, frame) in enumerate(packets)]
+    traffic = read(pcap(packets), scanner)
+    assert [flow.sni for flow in traffic.flows] == ["a.example", "b.example", "c.example"]
+    assert [(flow.packets_up, flow.packets_down) for flow in traffic.flows] == counts
     assert not traffic.notes.partial
 
 

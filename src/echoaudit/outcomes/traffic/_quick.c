@@ -16,7 +16,8 @@
 
 enum { FIN = 1, SYN = 2, RST = 4, ACK = 16, TCP = 6, UDP = 17, ENHANCED = 6 };
 enum { QUIET = 300 }; /* seconds, as in flows.py */
-enum { INTERFACE = 3 }; /* as in quick.py: of the functions here; another number is not used */
+enum { INTERFACE = 4 }; /* as in quick.py: of the functions here; another number is not used */
+enum { LONG_HEADER = 0xC0 }; /* QUIC's first byte, as in scan.py */
 enum { ERROR = -1, OTHER = 0, TAKEN = 1 };
 
 /* What both ways count of one direction of a flow; ``flows.Half`` inherits from it. */
@@ -176,9 +177,10 @@ static int take_segment(Run *run, Counters *half, const Headers *headers, const 
 static int take_datagram(Run *run, Counters *half, const Headers *headers, const Packet *packet) {
     int32_t carried = headers->length - 8;
     if (packet->time - (half->packets ? half->last : half->first) > QUIET) return OTHER;
+    if (half->want < 0 && carried > 0 && headers->ports[8] >= LONG_HEADER) return OTHER;
     count(half, packet);
     half->payload += (unsigned)carried;
-    if (!half->want) return TAKEN;
+    if (half->want <= 0) return TAKEN;
     return look(run->datagram, half, packet, headers->ports + 8, carried, carried);
 }
 

@@ -111,7 +111,7 @@ class Names:
     def _quic_hello(self, half: Half, pieces: list[tuple[int, bytes]]) -> None:
         flow = half.flow
         flow.spoke = half
-        if flow.quic is None or not half.want:
+        if flow.quic is None or half.want <= 0:
             return
         for offset, piece in pieces:
             flow.quic.add(offset, piece, quic.LARGEST_CRYPTO)
@@ -122,7 +122,8 @@ class Names:
             self._take(half, tls.parse_hello(stream, "q", self._walk))
         except tls.NotTls:
             self._notes.unread["malformed hellos"] += 1
-        half.want = half.peer.want = 0
+        half.want, half.peer.want = -1, 0
+        flow.quic.pieces.clear()
 
     # --- DNS ----------------------------------------------------------------------------------
 
@@ -202,7 +203,7 @@ class Names:
         greeted = half.flow.server_hello and half is not half.flow.client
         if half.segments and half.isn >= 0 and not greeted:
             self._notes.unread["beginnings of streams not put together"] += 1
-        if half.flow.quic is not None and half.want and half is half.flow.a:
+        if half.flow.quic is not None and half.want > 0 and half is half.flow.a:
             self._notes.unread["QUIC hellos not put together"] += 1
         self._forget(half)
 

@@ -28,6 +28,8 @@ _LABELS = {
     for version, (_, label, _, _) in _VERSIONS.items()
 }
 LARGEST_CRYPTO = 1 << 16
+SMALLEST_BEGINNING = 1200
+"""Bytes of a datagram with an Initial packet."""
 
 
 class NotInitial(ValueError):
@@ -55,6 +57,8 @@ class Header(NamedTuple):
 
     version: int
     destination: bytes
+    token: int
+    """Bytes of the token that a server gave before."""
     number_at: int
     end: int
 
@@ -62,6 +66,23 @@ class Header(NamedTuple):
 def is_long_header(data: bytes) -> bool:
     """Whether a datagram starts like a QUIC long header."""
     return len(data) >= 7 and data[0] & 0xC0 == 0xC0
+
+
+def begins_another(data: bytes, keys: Keys, answered: int) -> bool:
+    """Whether a client's datagram begins another connection than that of ``keys``.
+
+    Its own connection id must key it, which holds of first packets only: those after a Retry, too,
+    which carry a token; but then the server has ``answered`` with fewer bytes than the beginning
+    of a handshake has, whose datagrams are filled up (RFC 9000, section 14.1).
+    """
+    try:
+        initial = header(data)
+        own = client_keys(initial.version, initial.destination)
+        if own == keys or not crypto(data, 0, initial, own):
+            return False
+    except NotInitial:
+        return False
+    return not initial.token or answered >= SMALLEST_BEGINNING
 
 
 def version_name(version: int) -> str:
@@ -86,7 +107,7 @@ def header(data: bytes, at: int = 0) -> Header:
     length, number_at = _varint(data, after + token)
     if number_at + length > len(data) or length < 20:
         raise NotInitial("cut")
-    return Header(version, destination, number_at, number_at + length)
+    return Header(version, destination, token, number_at, number_at + length)
 
 
 @lru_cache(maxsize=256)
@@ -118,7 +139,7 @@ def _ciphers() -> Any:
 def crypto(data: bytes, at: int, found: Header, keys: Keys) -> list[tuple[int, bytes]]:
     """The CRYPTO frames (offset, bytes) of an Initial packet; ``NotInitial`` if keys don't fit."""
     block, gcm, invalid = _ciphers()
-    _, _, number_at, end = found
+    _, _, _, number_at, end = found
     # RFC 9001, section 5.4: the sample starts four bytes after the packet number does.
     mask = block(keys.hp)(data[number_at + 4 : number_at + 20])
     first = data[at] ^ mask[0] & 0x0F

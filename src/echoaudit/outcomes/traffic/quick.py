@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "ECHOAUDIT_SCANNER"
 SCANNERS = ("c", "python")
-INTERFACE = 3
+INTERFACE = 4
 """Of ``_quick.c``: goes up when its functions change."""
 Frame = tuple[int, int, float, bytes, bytes]
 """What a segment came in: packets (several if it was cut), bytes, time, both MACs."""
@@ -56,7 +56,8 @@ class Counters:
     syn: int
     """SYN, with ACK or without, as it was first sent."""
     want: int
-    """How many more packets with payload are looked into; 0 is none."""
+    """How many more packets with payload are looked into; 0 is none. -1: those that may begin
+    another QUIC connection."""
     ended: bool
     gapped: bool
     """Whether bytes were skipped."""

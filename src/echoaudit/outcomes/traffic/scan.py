@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from struct import Struct
 
-from echoaudit.outcomes.traffic import headers, inspect
+from echoaudit.outcomes.traffic import headers, inspect, quic
 from echoaudit.outcomes.traffic.containers import ETHERNET, Record
 from echoaudit.outcomes.traffic.flows import (
     ACK,
@@ -43,6 +43,8 @@ _quick6 = Struct("!18xHBx36sI4xH").unpack_from
 _PLAIN_IPV4 = 0x080045
 """Ethertype, version, header without options."""
 _PLAIN_IPV6 = 0x86DD6
+_LONG_HEADER = 0xC0
+"""A QUIC packet of a connection's beginning has a first byte of at least that."""
 _WHOLE = 0x3FFF00FF
 """Bits of a fragment's place, which are 0 for a whole packet, and of the protocol."""
 _HEADS = [
@@ -115,8 +117,8 @@ class Scanner:
                     if (
                         half is not None
                         and 0 <= time - half.last <= QUIET
-                        and not half.want
                         and length >= 8
+                        and not (half.want and _looked(half, buffer, at, length))
                     ):
                         half.packets += 1
                         half.octets += original
@@ -205,7 +207,7 @@ class Scanner:
 
     def _datagram(self, key: bytes, data: bytes, length: int, frame: Frame) -> None:
         half = self._udp.get(key)
-        if half is not None and frame[2] - _last(half) > QUIET:
+        if half is not None and (frame[2] - _last(half) > QUIET or _another(half, data[8:])):
             self._end(half)
             self._end(half.peer)
             half = None
@@ -213,7 +215,7 @@ class Scanner:
             half = self._open(UDP, key, *frame[2:])
         _add(half, frame)
         half.payload += max(0, length - 8)
-        if half.want:
+        if half.want > 0:
             self.names.datagram(half, data[8:], frame[2], length - 8)
 
     def _stream(self, key: bytes, data: bytes, length: int, frame: Frame) -> None:
@@ -265,6 +267,20 @@ def _same_flow(half: Half, sequence: int, flags: int) -> bool:
         return half.expected - sequence & WORD < _FAR
     answers = flags & ACK and not half.packets
     return bool(answers) or not (half.flow.ended or half.flow.reset)
+
+
+def _looked(half: Half, buffer: bytes, at: int, length: int) -> bool:
+    """Whether the datagram in the frame at ``at`` is looked into: all, or what may be QUIC's."""
+    begin = at + (42 if len(half.key) == 12 else 62)
+    return half.want > 0 or (length > 8 and buffer[begin] >= _LONG_HEADER)
+
+
+def _another(half: Half, data: bytes) -> bool:
+    """Whether a datagram of a QUIC client begins another connection between the same ports."""
+    known = half.flow.quic
+    if half.want >= 0 or known is None or not quic.is_long_header(data):
+        return False
+    return quic.begins_another(data, known.keys, half.peer.payload)
 
 
 def _last(half: Half) -> float:
