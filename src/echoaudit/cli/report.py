@@ -12,24 +12,29 @@ from echoaudit.errors import BadInput, ExitCode
 
 
 @click.command("report", short_help="Write the report of a recording.")
-@options.recording
+@click.argument(
+    "folders", metavar="RECORDING...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file, or folder.")
 @options.form
 @click.option("--pdf", is_flag=True, help="Also print the page to a PDF file beside it.")
+@click.option("--dask", metavar="ADDRESS", help="Dask scheduler for several recordings.")
 @options.claims
 @options.methods
 def command(
-    folder: Path,
+    folders: tuple[Path, ...],
     output: Path | None,
     form: str,
     pdf: bool,
+    dask: str | None,
     claims_path: Path | None,
     methods: tuple[str, ...],
 ) -> int:
     """Write the report of RECORDING and print its path.
 
     The report is computed from the evidence; findings stored in the recording are left alone.
-    Other formats hold every table and conclusion, with the meaning of each column.
+    Other formats hold every table and conclusion, with the meaning of each column. Of several
+    recordings the claims that they share are pooled, on a Dask cluster with --dask.
     """
     from echoaudit import findings
     from echoaudit.findings.claims import read_later
@@ -38,6 +43,13 @@ def command(
 
     if pdf and form != "html":
         raise BadInput(f"only the page can be printed, not {form}", file="--pdf")
+    if len(folders) > 1 or dask is not None:
+        if claims_path is not None or methods:
+            option = "--claims" if claims_path is not None else "--method"
+            raise BadInput("goes with one recording", file=option)
+        report = _several(folders, form, output, dask)
+        return _done(report, pdf)
+    (folder,) = folders
     recording = Recording.open(folder)
     report = options.require_output(form, output, folder)
     labels = findings.kept_labels(recording)
@@ -46,6 +58,37 @@ def command(
     )
     found = findings.compute(recording, Store.default().installed(), labels, later=later)
     options.write_output(recording, found, form, report, methods)
+    return _done(report, pdf)
+
+
+def _several(folders: tuple[Path, ...], form: str, output: Path | None, dask: str | None) -> Path:
+    """Pool the claims of several recordings and write them."""
+    from echoaudit.findings.several import conclusions_of
+    from echoaudit.findings.store import write_text
+    from echoaudit.inference.meta import pool
+    from echoaudit.recording.jsonfile import canonical
+    from echoaudit.report.pooled import render
+
+    if form not in ("html", "json"):
+        raise BadInput(
+            f"{form} of several recordings; allowed: html, json; example: --format json",
+            file="--format",
+        )
+    report = output or Path("reports") / f"pooled.{form}"
+    options.require_writable(report)
+    studies = conclusions_of(folders, dask)
+    pooled = pool(studies)
+    for one in pooled:
+        click.echo(options.plain(f"{one.state.upper()}: {one.sentence}"))
+    if form == "html":
+        write_text(report, render(pooled, list(studies)))
+    else:
+        values = {"studies": list(studies), "claims": [one.to_json() for one in pooled]}
+        write_text(report, canonical(values).decode() + "\n")
+    return report
+
+
+def _done(report: Path, pdf: bool) -> int:
     click.echo(report)
     if pdf:
         printed = report.with_suffix(".pdf")

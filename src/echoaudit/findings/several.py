@@ -1,0 +1,83 @@
+"""Several recordings at once: the conclusions of each, here or on a Dask cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from echoaudit.errors import BadInput, EchoauditError, Unavailable
+
+if TYPE_CHECKING:
+    from echoaudit.inference import Conclusion
+
+CONNECT = 10.0
+"""Seconds within which a scheduler must answer."""
+
+
+def conclusions_of(
+    folders: Sequence[Path], dask: str | None = None
+) -> Mapping[str, tuple[Conclusion, ...]]:
+    """The conclusions of each recording, by a name that tells it from the others.
+
+    Args:
+        folders: the recordings, in the order of the result.
+        dask: address of a Dask scheduler whose workers see the same folders; absent: this process.
+
+    Raises:
+        BadInput: not a recording, one damaged, or one given twice; named.
+        Unavailable: the cluster cannot be used.
+    """
+    names = _names(folders)
+    if dask is None:
+        found = [conclude_one(str(folder)) for folder in folders]
+    else:
+        found = _on_cluster([str(folder.resolve()) for folder in folders], dask)
+    for folder, one in zip(folders, found, strict=True):
+        if isinstance(one, str):
+            raise BadInput(one if str(folder) in one else f"{folder}: {one}")
+    return dict(zip(names, (one for one in found if not isinstance(one, str)), strict=True))
+
+
+def conclude_one(folder: str) -> tuple[Conclusion, ...] | str:
+    """Conclusions of a recording, or in words why there are none: errors travel badly."""
+    from echoaudit import findings
+    from echoaudit.recording import Recording
+
+    try:
+        recording = Recording.open(Path(folder))
+        labels, later = findings.kept_labels(recording), findings.kept_claims(recording)
+        return findings.compute(recording, labels=labels, later=later).conclusions
+    except EchoauditError as error:
+        return str(error)
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    places = [folder.resolve() for folder in folders]
+    for number, place in enumerate(places):
+        if place in places[:number]:
+            raise BadInput("is given twice; allowed: each recording once", file=folders[number])
+    short = [place.name for place in places]
+    return short if len(set(short)) == len(short) else [str(place) for place in places]
+
+
+def _on_cluster(folders: Sequence[str], address: str) -> list[tuple[Conclusion, ...] | str]:
+    try:
+        import distributed
+    except ImportError as error:
+        fix = "pip install 'echoaudit[dask]'"
+        raise Unavailable("Dask is not installed", fix=fix) from error
+    connect: Any = distributed.Client
+    try:
+        client = connect(address, timeout=CONNECT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise Unavailable(
+            f"no Dask scheduler answers at {address}", fix="start one, or leave --dask out"
+        ) from error
+    with client:
+        if not client.scheduler_info()["workers"]:
+            raise Unavailable(f"{address} has no workers", fix=f"dask worker {address}")
+        found: list[tuple[Conclusion, ...] | str] = client.gather(
+            client.map(conclude_one, folders, pure=False)
+        )
+        return found

@@ -1,0 +1,143 @@
+"""Several studies of one claim: each effect, and all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from echoaudit.report.figures import axes
+from echoaudit.report.figures.canvas import Canvas
+from echoaudit.report.figures.scales import Log
+from echoaudit.report.parts import Column, Figure, Key, Section, Table
+from echoaudit.report.planning import page
+from echoaudit.report.text import NOTHING, p_value, ratio, share
+
+if TYPE_CHECKING:
+    from echoaudit.inference.meta import Pooled
+
+WIDTH, LEFT, RIGHT, TOP, ROW, FOOT = 440.0, 12.0, 428.0, 14.0, 50.0, 46.0
+
+
+def render(pooled: Sequence[Pooled], studies: Sequence[str]) -> str:
+    """The page as HTML without script."""
+    figures = tuple(f for n, one in enumerate(pooled) if (f := _forest(one, n)) is not None)
+    section = Section(
+        id="pooled",
+        title="What the studies say together",
+        short="Pooled",
+        lead=(
+            "Each study is analysed on its own; then the effects of claims that several of them "
+            "make are pooled as random effects, for studies differ in more than chance."
+        ),
+        figures=figures,
+        tables=(_claims(pooled), *(_studies(one) for one in pooled)),
+    )
+    words = [f"{one.state.upper()}: {one.sentence}" for one in pooled]
+    if not pooled:
+        words = ["No claim is made by two of the studies: nothing can be pooled."]
+    return page(f"{len(studies)} studies", studies, words, section)
+
+
+def _name(one: Pooled) -> str:
+    item = f" ({one.item})" if one.item else ""
+    return f"{one.treated} / {one.control}: {one.measure} of {one.outcome}{item}"
+
+
+def _claims(pooled: Sequence[Pooled]) -> Table:
+    labels = ("ratio", "from", "to", "next study from", "to", "p", "p at any time", "I²")
+    return Table(
+        "Claims over all studies",
+        (
+            Column("claim"),
+            Column("state"),
+            Column("studies", numeric=True),
+            *(Column(label, numeric=True) for label in labels),
+        ),
+        tuple(
+            (
+                _name(one),
+                one.state,
+                f"{one.pooled} of {len(one.studies)}",
+                *(_ratio(v) for v in (one.ratio, one.low, one.high, one.low_next, one.high_next)),
+                p_value(one.p),
+                p_value(one.anytime_p),
+                share(one.heterogeneity.i2, 1) if one.heterogeneity else NOTHING,
+            )
+            for one in pooled
+        ),
+        note=(
+            "Next study: where the true ratio of another such study lies, with 95 %. p at any "
+            "time holds although studies were added one by one and looked at each time. I²: share "
+            "of the variance that is due to differences between studies."
+        ),
+    )
+
+
+def _ratio(value: float | None) -> str:
+    return NOTHING if value is None else ratio(value)
+
+
+def _studies(one: Pooled) -> Table:
+    return Table(
+        _name(one),
+        (
+            Column("study"),
+            Column("state"),
+            *(Column(label, numeric=True) for label in ("ratio", "from", "to", "weight")),
+            Column("left out because"),
+        ),
+        tuple(
+            (
+                s.study,
+                s.state,
+                _ratio(s.ratio),
+                _ratio(s.low),
+                _ratio(s.high),
+                NOTHING if s.weight is None else share(s.weight, 1),
+                s.left_out or "",
+            )
+            for s in one.studies
+        ),
+    )
+
+
+def _forest(one: Pooled, number: int) -> Figure | None:
+    """Effects of the studies and the pooled one; ``None`` when nothing was pooled."""
+    if one.ratio is None or one.low is None or one.high is None:
+        return None
+    rows = [
+        (s.study, s.ratio, s.low, s.high, s.left_out is None)
+        for s in one.studies
+        if s.ratio is not None and s.low is not None and s.high is not None
+    ]
+    base = TOP + ROW * (len(rows) + 1)
+    canvas = Canvas(WIDTH, base + FOOT, f"Effects of {len(rows)} studies, and pooled")
+    values = [1.0, one.ratio, *(r for _, r, *_ in rows)]
+    near, far = min(values) / 3, max(values) * 3
+    ends = [max(low, near) for _, _, low, _, _ in rows] + [min(h, far) for *_, h, _ in rows]
+    scale = Log.around([*values, *ends], LEFT + 8, RIGHT - 8)
+    axes.below(canvas, scale, (TOP, base), axes.times, "treated persona over control")
+    canvas.line((scale(1), TOP), (scale(1), base), "reference")
+    shown = [*rows, ("pooled", one.ratio, one.low, one.high, True)]
+    for place, (name, value, low, high, used) in enumerate(shown):
+        top = TOP + ROW * place
+        colour = "p2" if name == "pooled" and place == len(rows) else "p1" if used else "pc"
+        canvas.text(
+            (LEFT, top + 15), name if used else f"{name} (left out)", "label halo", limit=34
+        )
+        numbers = f"{ratio(value)}  ({ratio(low)} to {ratio(high)})"
+        canvas.text((RIGHT, top + 15), numbers, "value halo", "end")
+        canvas.line((scale(low), top + 32), (scale(high), top + 32), f"interval s-{colour}")
+        canvas.circle((scale(value), top + 32), 6, f"f-{colour}", f"{name}: {ratio(value)}")
+    return Figure(
+        id=f"pooled-{number}",
+        title=f"{_name(one)}: {ratio(one.ratio)} over {one.pooled} studies ({one.state})",
+        description=(
+            "Dots: how many times the control's value, by study and pooled. Lines: 95 % intervals. "
+            "1× means no difference."
+        ),
+        drawing=canvas.markup(),
+        table=_studies(one),
+        keys=(Key("a study", "p1", "dot"), Key("pooled", "p2", "dot")),
+        wide=len(rows) > 3,
+    )

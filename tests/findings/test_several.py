@@ -1,0 +1,65 @@
+"""Several recordings are concluded alike here and on a cluster, and their claims pooled."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from distributed import LocalCluster
+
+from echoaudit.cli import group
+from echoaudit.errors import BadInput, Unavailable
+from echoaudit.findings.several import conclusions_of
+from echoaudit.inference.meta import pool
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "recording"
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    home = tmp_path_factory.mktemp("several")
+    return [Path(shutil.copytree(GOLDEN, home / name)) for name in ("spring", "autumn")]
+
+
+@pytest.fixture(scope="module")
+def here(recordings):
+    return conclusions_of(recordings)
+
+
+def test_a_cluster_of_two_workers_concludes_the_same(recordings, here):
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        there = conclusions_of(recordings, cluster.scheduler_address)
+    assert list(there) == ["spring", "autumn"]
+    assert there == here
+    (pooled,) = pool(there)
+    assert (pooled.pooled, pooled.outcome, pooled.measure) == (2, "bids", "value")
+    assert pooled.ratio == pytest.approx(here["spring"][0].effect.ratio, rel=1e-4)
+
+
+def test_report_of_several_recordings_is_one_page(recordings, here, tmp_path, capsys):
+    page = tmp_path / "pooled.html"
+    group.main(["report", *map(str, recordings), "-o", str(page)], standalone_mode=False)
+    said = capsys.readouterr().out
+    (pooled,) = pool(here)
+    assert pooled.sentence in said
+    text = page.read_text()
+    assert "spring" in text and "autumn" in text
+    assert "<script" not in text and "<svg" in text
+
+
+def test_what_cannot_be_pooled_is_one_line(recordings, tmp_path):
+    with pytest.raises(BadInput, match="given twice"):
+        conclusions_of([recordings[0], recordings[0]])
+    with pytest.raises(BadInput, match=str(tmp_path)):
+        conclusions_of([recordings[0], tmp_path])
+    with pytest.raises(BadInput, match="goes with one recording"):
+        group.main(["report", *map(str, recordings), "--method", "imc2023"], standalone_mode=False)
+    with pytest.raises(BadInput, match="allowed: html, json"):
+        group.main(["report", *map(str, recordings), "--format", "csv"], standalone_mode=False)
+
+
+def test_a_cluster_that_does_not_answer_is_one_line(recordings, monkeypatch):
+    monkeypatch.setattr("echoaudit.findings.several.CONNECT", 0.5)
+    with pytest.raises(Unavailable, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        conclusions_of(recordings, "tcp://127.0.0.1:9")
