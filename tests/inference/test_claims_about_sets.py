@@ -32,6 +32,7 @@ def tables(sets, treated=3, control=6, missing=()):
         "captures": seen.assign(status="complete"),
         "syncs": things.assign(source=things["thing"], target="to", phase="after"),
         "steps": seen.assign(kind="visit", state="complete", phase="after", round=1),
+        "ads": things.assign(creative=things["thing"], advertiser=things["thing"], phase="after"),
         "audio_ads": things.assign(segment=things["thing"], creative=things["thing"]),
         "audio_segments": seen.assign(segment=seen["account"] + "/s@0", at=0.0, seconds=3600.0),
     }
@@ -45,7 +46,9 @@ OWN = [frozenset("xyz") | frozenset("abcd"[: n + 1]) for n in range(3)] + [
     frozenset("abcd"[: n % 3 + 1]) for n in range(6)
 ]
 ALIKE = [frozenset("abcd"[: n % 3 + 1]) for n in range(9)]
-SET_OUTCOMES = ["endpoints", "trackers", "organisations", "syncs", "creatives"]
+SET_OUTCOMES = [
+    "endpoints", "trackers", "organisations", "syncs", "creatives", "ads", "advertisers",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("outcome", SET_OUTCOMES)
@@ -67,6 +70,13 @@ def test_sets_of_their_own_are_supported_and_like_sets_are_not(outcome, measure)
     if measure == "accounts":
         assert (found.sets.treated_with, found.sets.control_with) == (3, 0)
     assert json.loads(json.dumps(found.to_json(), allow_nan=False))["sets"]["things"] > 0
+
+
+def test_without_pages_ads_nobody_was_observed():
+    facts = tables(OWN)
+    del facts["ads"]
+    found = one({"outcome": "ads", "measure": "exclusive"}, facts)
+    assert found.reason == "only 0 of 3 accounts of fashion were observed"
 
 
 def test_ads_are_counted_per_hour():

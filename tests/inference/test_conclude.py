@@ -169,6 +169,14 @@ def test_more_bids_at_the_same_price_change_the_rate_only():
     assert rate.effect.ratio == pytest.approx(0.95 / 0.4, rel=0.15)
 
 
+def test_a_conclusion_names_the_visits_it_rests_on():
+    bids = make_bids(1, lift=2)
+    found = conclude(CLAIM, bids, make_delivery())
+    for score in (*found.treated.scores, *found.control.scores):
+        priced = bids[(bids["account"] == score.account) & (bids["state"] == "bid")]
+        assert score.visits == tuple(sorted(set(priced["visit"])))
+
+
 def test_holm_makes_a_family_harder_than_one_claim():
     tables = {"bids": make_bids(6, lift=1.6), "delivery": make_delivery()}
     claims = [

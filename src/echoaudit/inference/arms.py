@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 import pandas as pd
@@ -40,11 +40,12 @@ def describe(
     delivery: pd.DataFrame,
     compared: Collection[str],
     scores: Sequence[Score] = (),
+    visits: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Arm:
     """Count what a persona's side of a claim rests on.
 
     ``compared`` are the accounts that could be compared, of whatever persona; ``scores`` theirs,
-    where the measure has any.
+    where the measure has any, and ``visits`` the ids of those that a score rests on.
     """
     accounts = accounts_of(persona, bids, delivery)
     own = bids[(bids["persona"] == persona) & (bids["phase"] != TOPIC)]
@@ -60,7 +61,14 @@ def describe(
         failures=int((~is_bid & ~is_none).sum()),
         untreated=_untreated(planned),
         scores=tuple(
-            AccountScore(s.account, s.before, s.after, s.value, s.observations)
+            AccountScore(
+                s.account,
+                s.before,
+                s.after,
+                s.value,
+                s.observations,
+                (visits or {}).get(s.account, ()),
+            )
             for s in scores
             if s.account in accounts
         ),

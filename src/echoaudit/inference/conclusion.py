@@ -19,6 +19,8 @@ class AccountScore:
     after: float
     score: float
     observations: int
+    visits: tuple[str, ...] = ()
+    """Ids of the visits whose bids it rests on; with slot and bidder they name each bid."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import numpy as np
 from echoaudit.inference import diagnostics, sets, tests
 from echoaudit.inference.arms import accounts_of, describe
 from echoaudit.inference.conclusion import Arm, Diagnostics, Effect, Method, Sets, Test
-from echoaudit.inference.items import Items, items
-from echoaudit.inference.scores import Coded, Score, Scores, code, score_accounts
+from echoaudit.inference.items import BROWSED, Items, items
+from echoaudit.inference.scores import Coded, Score, Scores, code, counted, score_accounts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +55,7 @@ class Facts:
     """Those that any claim names: cells are compared among all their accounts at once."""
     _scores: dict[str, Scores] = field(default_factory=dict)
     _items: dict[str, Items] = field(default_factory=dict)
+    _visits: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def scores(self, measure: Measure) -> Scores:
         """Scores of all accounts by a measure of bids."""
@@ -62,6 +63,14 @@ class Facts:
             known = {a for p in self.personas for a in self.accounts(p)}
             self._scores[measure] = score_accounts(self.coded, sorted(known), measure)
         return self._scores[measure]
+
+    def visits(self, measure: Measure) -> dict[str, tuple[str, ...]]:
+        """Ids of the visits with requests that count for a measure of bids, by account."""
+        if measure not in self._visits:
+            rows = self.tables["bids"].loc[counted(self.coded, measure), ["account", "visit"]]
+            each = rows.drop_duplicates().sort_values(["account", "visit"]).groupby("account")
+            self._visits[measure] = {str(a): tuple(map(str, own)) for a, own in each["visit"]}
+        return self._visits[measure]
 
     @cached_property
     def coded(self) -> Coded:
@@ -137,8 +146,9 @@ def _arms(
 ) -> tuple[Arm, Arm]:
     bids, delivery = facts.tables["bids"], facts.tables["delivery"]
     found = scores.scored if scores else ()
+    visits = facts.visits(cast("Measure", claim.measure)) if claim.outcome == "bids" else None
     treated, control = (
-        describe(persona, bids, delivery, compared, found)
+        describe(persona, bids, delivery, compared, found, visits)
         for persona in (claim.treated, claim.control)
     )
     return treated, control
@@ -146,7 +156,7 @@ def _arms(
 
 def _rounds(claim: Claim, facts: Facts) -> tuple[int, int]:
     """Rounds of visits that a claim about what browsers did rests on; speakers have none."""
-    if claim.outcome != "syncs":
+    if claim.outcome not in BROWSED:
         return 0, 0
     steps = facts.tables["steps"]
     visits = steps[(steps["kind"] == "visit") & (steps["state"] == "complete")]

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
 Tables = Mapping[str, pd.DataFrame]
+BROWSED = frozenset({"bids", "syncs", "ads", "advertisers"})
+"""Outcomes that rest on visits."""
 WATCHING = ("advertising", "tracking")
 """Roles of hosts that count as trackers."""
 
@@ -46,7 +48,7 @@ def items(outcome: str, tables: Tables) -> Items:
     """The things of every observed account; ``KeyError`` for an unknown outcome.
 
     ``tables`` are those of the findings: ``endpoints`` and ``captures``, ``syncs`` and ``steps``,
-    ``audio_ads`` and ``audio_segments``.
+    ``audio_ads`` and ``audio_segments``, ``ads``.
     """
     source = SOURCES[outcome]
     rows = source.rows(tables)
@@ -115,6 +117,23 @@ def _visited(tables: Tables, phase: str) -> set[str]:
     return set(steps.loc[done, "account"].astype(str))
 
 
+def _shown(column: str) -> Callable[[Tables], pd.DataFrame]:
+    """Ads on pages; a recording made before ads were kept has none, and nobody was observed."""
+
+    def rows(tables: Tables) -> pd.DataFrame:
+        if "ads" not in tables:
+            return pd.DataFrame({"account": [], "item": [], "phase": []})
+        ads = tables["ads"]
+        named = _named(ads, column)
+        return named.assign(phase=ads.loc[named.index, "phase"])
+
+    return rows
+
+
+def _browsed(tables: Tables, phase: str) -> set[str]:
+    return _visited(tables, phase) if "ads" in tables else set()
+
+
 # --- streams ----------------------------------------------------------------------------------
 
 
@@ -144,5 +163,7 @@ SOURCES: Mapping[str, _Source] = {
     "syncs": _Source(_syncs, _visited),
     "audio-ads": _Source(_ads("segment"), _listened, _hours),
     "creatives": _Source(_ads("creative"), _listened),
+    "ads": _Source(_shown("creative"), _browsed),
+    "advertisers": _Source(_shown("advertiser"), _browsed),
 }
 """Outcomes of sets; ``study.models.MEASURES`` says by which measures they are compared."""

@@ -9,14 +9,13 @@ from echoaudit.inference import tests
 from echoaudit.inference.arms import opted_out, treatment, was_treated
 from echoaudit.inference.conclusion import Arm, Test
 from echoaudit.inference.examine import Examined, one_sided, sided
+from echoaudit.inference.items import BROWSED
 from echoaudit.inference.sentence import THINGS, ratio
 
 USEFUL = 2.0
 """A test that would miss even this ratio cannot say "not supported", only "insufficient"."""
 COMPLETE_FLOOR = 0.5
 """Below this share of complete visits, or of observed accounts, an arm has not been observed."""
-BROWSED = frozenset({"bids", "syncs"})
-"""Outcomes that rest on visits."""
 
 
 def flaw(examined: Examined) -> tuple[str, str] | None:

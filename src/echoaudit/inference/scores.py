@@ -130,6 +130,20 @@ def _mixed(parts: Sequence[tuple[Any, Any]]) -> Ints:
     return mixed
 
 
+def counted(coded: Coded, measure: Measure) -> NDArray[np.bool_]:
+    """The requests that count for a measure, of the rounds before and after the treatment.
+
+    Timeouts, errors and rejected bids are neither bids nor zeros: they are left out.
+    """
+    priced = coded.bid & (np.nan_to_num(coded.price) > 0)
+    compared = coded.before | coded.after
+    if measure == "rate":
+        return compared & (coded.bid | coded.none)
+    if measure == "value-per-opportunity":
+        return compared & (priced | coded.none)
+    return compared & priced
+
+
 @dataclass(frozen=True)
 class Observations:
     """The rows that count for a measure."""
@@ -155,18 +169,13 @@ class Observations:
 def observations(coded: Coded, measure: Measure) -> Observations:
     """The rows that count for a measure, in the rounds before and after the treatment.
 
-    Timeouts, errors and rejected bids are neither bids nor zeros: they are left out. Values are
-    logarithms of prices for ``value`` and ``maximum``.
+    Values are logarithms of prices for ``value`` and ``maximum``.
     """
-    priced = coded.bid & (np.nan_to_num(coded.price) > 0)
-    compared = coded.before | coded.after
+    rows = counted(coded, measure)
     if measure == "rate":
-        rows = compared & (coded.bid | coded.none)
         return _taken(coded, rows, coded.bid[rows].astype(float))
     if measure == "value-per-opportunity":
-        rows = compared & (priced | coded.none)
         return _taken(coded, rows, np.where(coded.bid, coded.price, 0.0)[rows])
-    rows = compared & priced
     found = _taken(coded, rows, np.log(coded.price[rows]))
     return found if measure == "value" else _highest(found, coded.slot[rows])
 

@@ -24,6 +24,8 @@ THINGS = {
     "syncs": "pairs of parties that exchanged identifiers",
     "audio-ads": "audio ads per hour",
     "creatives": "different audio ads",
+    "ads": "different ads on pages",
+    "advertisers": "advertisers on pages",
 }
 """What an outcome's things are called."""
 METHOD = {

@@ -261,6 +261,8 @@ MEASURES: dict[str, tuple[Measure, ...]] = {
     "syncs": SET_MEASURES,
     "audio-ads": ("count",),
     "creatives": SET_MEASURES,
+    "ads": SET_MEASURES,
+    "advertisers": SET_MEASURES,
 }
 """The measures of each outcome: of bids, and of the set of things that each account had."""
 DIRECTIONS: dict[str, tuple[str, ...]] = {"distance": ("different",), "exclusive": ("higher",)}
@@ -273,11 +275,19 @@ class Claim(Strict):
     claim: ClaimName
     """The claim's name."""
     outcome: Literal[
-        "bids", "endpoints", "trackers", "organisations", "syncs", "audio-ads", "creatives"
+        "bids",
+        "endpoints",
+        "trackers",
+        "organisations",
+        "syncs",
+        "audio-ads",
+        "creatives",
+        "ads",
+        "advertisers",
     ] = "bids"
     """The facts that it is about: bids, hosts that speakers contact, those of advertising or
-    tracking, the owners of hosts, pairs of parties that exchange identifiers, ads heard, and
-    different ads heard."""
+    tracking, the owners of hosts, pairs of parties that exchange identifiers, ads heard, different
+    ads heard, different ads shown on pages, and whose those are."""
     measure: Measure = "value"
     """What is compared. Bids: worth of a bid, bids per request, worth per request, highest bid.
     Others: how many per account, how unlike the accounts' sets are, how many only treated accounts
