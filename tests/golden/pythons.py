@@ -22,23 +22,23 @@ UV = Path(sys.executable).with_name("uv")
 ZONES = ("UTC", "Asia/Kathmandu", "America/St_Johns", "Pacific/Apia")
 
 
-def replayed(python: str, number: int, home: Path) -> dict[str, str]:
+def snapshot(home: Path) -> Path:
+    """The project as it is now, so that all install the same and building leaves nothing here."""
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, home / name)
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.so")
+    shutil.copytree(ROOT / "src", home / "src", ignore=ignored)
+    return home
+
+
+def replayed(python: str, number: int, source: Path, home: Path) -> dict[str, str]:
     """SHA-256 of each file that a fresh installation under ``python`` makes of the recording."""
     environment = home / "venv"
     constraints = ROOT / "configs/setup/constraints.txt"
+    install = [UV, "pip", "install", "-q", "--python", environment / "bin/python"]
     for command in (
         [UV, "venv", "-q", "--python", python, environment],
-        [
-            UV,
-            "pip",
-            "install",
-            "-q",
-            "--python",
-            environment / "bin/python",
-            "-c",
-            constraints,
-            ROOT,
-        ],
+        [*install, "-c", constraints, source],
     ):
         subprocess.run(command, check=True)
     folder = home / f"moved-{number}" / "recording"
@@ -57,10 +57,13 @@ def replayed(python: str, number: int, home: Path) -> dict[str, str]:
 def main(pythons: list[str]) -> int:
     """Compare all with the first and say what differs."""
     found: dict[str, dict[str, str]] = {}
-    for number, python in enumerate(pythons):
-        with tempfile.TemporaryDirectory(prefix="echoaudit-pythons-") as home:
-            found[python] = replayed(python, number, Path(home))
-        print(f"{python}: {len(found[python])} files, report {found[python]['report.html'][:16]}")
+    with tempfile.TemporaryDirectory(prefix="echoaudit-pythons-") as scratch:
+        source = snapshot(Path(tempfile.mkdtemp(dir=scratch)))
+        for number, python in enumerate(pythons):
+            home = Path(tempfile.mkdtemp(dir=scratch))
+            found[python] = replayed(python, number, source, home)
+            report = found[python]["report.html"]
+            print(f"{python}: {len(found[python])} files, report {report[:16]}", flush=True)
     first = found[pythons[0]]
     differ = {
         p: sorted(n for n in {*first, *f} if first.get(n) != f.get(n)) for p, f in found.items()

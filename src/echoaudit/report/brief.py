@@ -155,10 +155,11 @@ def _sent(found: pd.DataFrame, decrypted: pd.DataFrame, excluded: pd.DataFrame) 
     others = own[own["party"] != "platform"]
     spoken = own[own["data_type"] == "voice recording"]
     voice = sorted({owner(row) for _, row in spoken.iterrows()})
+    spoken_to = listed(voice, MOST) if voice else "nobody"
     kinds = sorted({str(kind) for kind in others["data_type"]})
     looked = opened["account"].nunique()
     return (
         f"What was in it, in the {looked:,} of {count(decrypted['account'].nunique(), 'device')} "
-        f"that could be decrypted: voice recordings went to {listed(voice, MOST) or 'nobody'}; "
+        f"that could be decrypted: voice recordings went to {spoken_to}; "
         f"others than the platform received {listed(kinds, 11)}."
     )
