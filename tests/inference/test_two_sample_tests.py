@@ -6,6 +6,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestIndPower
+from statsmodels.stats.weightstats import ttost_ind
 
 from echoaudit.inference import tests as own
 
@@ -129,3 +132,48 @@ def test_holm_is_the_closed_bonferroni_procedure():
             for claim in range(4)
         ]
         assert own.holm(p) == pytest.approx(closed)
+
+
+@pytest.mark.parametrize(("correction", "theirs"), [("holm", "holm"), ("bh", "fdr_bh")])
+def test_corrections_agree_with_statsmodels(correction, theirs):
+    rng = np.random.default_rng(4)
+    for size in (1, 2, 9, 45):
+        p = list(rng.random(size) ** 3)
+        assert own.corrected(p, correction) == pytest.approx(
+            multipletests(p, method=theirs)[1], abs=1e-9
+        )
+    assert own.corrected([], correction) == []
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_equivalence_agrees_with_statsmodels(sizes):
+    margin = math.log(1.25)
+    for seed in range(10):
+        treated, controls = samples(seed, *sizes, shift=0.05)
+        found = own.t_test(treated, controls, "different")
+        kind = "pooled" if found.name == "pooled" else "unequal"
+        other = ttost_ind(treated, controls, -margin, margin, usevar=kind)[0]
+        assert own.equivalence_p(found, margin) == pytest.approx(other, abs=1e-9)
+
+
+def test_power_agrees_with_statsmodels():
+    for treated, controls in SIZES:
+        exact = TTestIndPower().power(
+            0.4 / 0.2, treated, 0.02, controls / treated, alternative="larger"
+        )
+        assert own.power(0.4, 0.2, treated, controls, 0.02) == pytest.approx(exact, abs=1e-9)
+
+
+def test_many_outcomes_are_tested_as_each_alone():
+    scores = np.random.default_rng(9).normal(0, 0.2, (40, 9))
+    scores[0] = 0.1
+    scores[1, 3:] *= 40
+    for direction in SCIPY:
+        found, p = own.t_tests(scores, 3, direction), own.permutation_p(scores, 3, direction)
+        for n, row in enumerate(scores):
+            alone = own.t_test(row[:3], row[3:], direction)
+            assert (found.p[n], found.difference[n]) == pytest.approx(
+                (alone.p, alone.difference), abs=1e-12
+            )
+            assert p[n] == own.permutation_test(row[:3], row[3:], direction).p
+        assert found.welch[1]

@@ -299,7 +299,7 @@ def _verdict(question: Question, found: Answer) -> list[str]:
     lines = [
         f"As configured, {asked.treated} accounts with the persona and {asked.control} controls "
         f"find a ratio of {question.effect:g}{' for' + claims if claims else ''} with a chance of "
-        f"{asked.power:.0%}."
+        f"{asked.power:.1%}."
     ]
     if enough is None:
         lines.append(f"No design tried reaches {question.wanted:.0%}.")
@@ -415,7 +415,7 @@ def _write(output: Path, question: Question, found: Answer) -> None:
 
     facts = [
         f"{question.sites} sites",
-        f"{question.config.rounds.before} rounds before, {question.config.rounds.after} after",
+        f"rounds: {question.config.rounds.before} before, {question.config.rounds.after} after",
         f"seed {question.seed}",
     ]
     words = [*_verdict(question, found)[1:], _basis(question, (), None)]

@@ -54,7 +54,7 @@ def curves(found: Sequence[Curve], wanted: float, effect: float) -> Figure:
         description=(
             "Each line is a design: accounts with the persona + controls. Vertical: the chance "
             "that a true claim comes out supported, all claims of the family being true and "
-            f"corrected for. The dark line is the {wanted:.0%} that is wanted."
+            f"corrected for. The dotted line is the {wanted:.0%} that is wanted."
         ),
         drawing=canvas.markup(),
         table=Table(
@@ -65,7 +65,6 @@ def curves(found: Sequence[Curve], wanted: float, effect: float) -> Figure:
         keys=tuple(
             Key(curve.name, colour, "line") for curve, colour in zip(found, COLOURS, strict=False)
         ),
-        wide=True,
     )
 
 
