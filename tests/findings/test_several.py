@@ -17,7 +17,12 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "recording"
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory):
     home = tmp_path_factory.mktemp("several")
-    return [Path(shutil.copytree(GOLDEN, home / name)) for name in ("spring", "autumn")]
+    spring, autumn = (Path(shutil.copytree(GOLDEN, home / n)) for n in ("spring", "autumn"))
+    # Another recording: the same evidence before it was sealed.
+    journal = autumn / "journal.jsonl"
+    journal.chmod(0o600)
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))
+    return [spring, autumn]
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +56,9 @@ def test_report_of_several_recordings_is_one_page(recordings, here, tmp_path, ca
 def test_what_cannot_be_pooled_is_one_line(recordings, tmp_path):
     with pytest.raises(BadInput, match="given twice"):
         conclusions_of([recordings[0], recordings[0]])
+    copy = shutil.copytree(recordings[0], tmp_path / "copy")
+    with pytest.raises(BadInput, match="is a copy of"):
+        conclusions_of([recordings[0], Path(copy)])
     with pytest.raises(BadInput, match=str(tmp_path)):
         conclusions_of([recordings[0], tmp_path])
     with pytest.raises(BadInput, match="goes with one recording"):

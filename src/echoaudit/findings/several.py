@@ -25,7 +25,8 @@ def conclusions_of(
         dask: address of a Dask scheduler whose workers see the same folders; absent: this process.
 
     Raises:
-        BadInput: not a recording, one damaged, or one given twice; named.
+        BadInput: not a recording, one damaged, or one given twice (a copy is the same evidence,
+            which must not count twice); named.
         Unavailable: the cluster cannot be used.
     """
     names = _names(folders)
@@ -33,21 +34,32 @@ def conclusions_of(
         found = [conclude_one(str(folder)) for folder in folders]
     else:
         found = _on_cluster([str(folder.resolve()) for folder in folders], dask)
-    for folder, one in zip(folders, found, strict=True):
+    concluded: dict[str, tuple[Conclusion, ...]] = {}
+    heads: dict[str, Path] = {}
+    for name, folder, one in zip(names, folders, found, strict=True):
         if isinstance(one, str):
             raise BadInput(one if str(folder) in one else f"{folder}: {one}")
-    return dict(zip(names, (one for one in found if not isinstance(one, str)), strict=True))
+        head, concluded[name] = one
+        if head in heads:
+            raise BadInput(f"is a copy of {heads[head]}; allowed: each recording once", file=folder)
+        heads[head] = folder
+    return concluded
 
 
-def conclude_one(folder: str) -> tuple[Conclusion, ...] | str:
-    """Conclusions of a recording, or in words why there are none: errors travel badly."""
+Concluded = tuple[str, "tuple[Conclusion, ...]"]
+"""Head of a recording's journal, which tells it from all others, and its conclusions."""
+
+
+def conclude_one(folder: str) -> Concluded | str:
+    """Conclude a recording, or say in words why that cannot be done: errors travel badly."""
     from echoaudit import findings
     from echoaudit.recording import Recording
 
     try:
         recording = Recording.open(Path(folder))
         labels, later = findings.kept_labels(recording), findings.kept_claims(recording)
-        return findings.compute(recording, labels=labels, later=later).conclusions
+        found = findings.compute(recording, labels=labels, later=later)
+        return recording.head, found.conclusions
     except EchoauditError as error:
         return str(error)
 
@@ -61,7 +73,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(place) for place in places]
 
 
-def _on_cluster(folders: Sequence[str], address: str) -> list[tuple[Conclusion, ...] | str]:
+def _on_cluster(folders: Sequence[str], address: str) -> list[Concluded | str]:
     try:
         import distributed
     except ImportError as error:
@@ -77,7 +89,5 @@ def _on_cluster(folders: Sequence[str], address: str) -> list[tuple[Conclusion, 
     with client:
         if not client.scheduler_info()["workers"]:
             raise Unavailable(f"{address} has no workers", fix=f"dask worker {address}")
-        found: list[tuple[Conclusion, ...] | str] = client.gather(
-            client.map(conclude_one, folders, pure=False)
-        )
+        found: list[Concluded | str] = client.gather(client.map(conclude_one, folders, pure=False))
         return found
