@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -83,8 +84,10 @@ def test_an_unplugged_loudspeaker_ends_the_run_in_one_line_and_it_resumes(
     assert unplugged.code == ExitCode.UNAVAILABLE
     assert "Traceback" not in unplugged.said
     line = unplugged.said.strip().splitlines()[-1]
-    assert "'fashion-1-loudspeaker' stopped" in line
-    assert "the same command resumes" in line
+    # Unplugged while a sentence was played, or just before it.
+    assert re.search(
+        r"output device 'fashion-1-loudspeaker' (stopped|cannot be opened).*plug", line
+    )
     assert unplugged.verified == ExitCode.OK
     assert any(name.startswith("fashion-2/sessions/01") for name in unplugged.sealed_before)
     for name, before in unplugged.sealed_before.items():
