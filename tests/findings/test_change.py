@@ -73,6 +73,19 @@ def test_a_new_contact_is_counted_in_accounts_of_each_persona(found: findings.Fi
     assert back["endpoint", "ads.new.example"] == "vanished"
 
 
+def test_advertisers_of_ads_on_pages_are_compared_where_both_have_them(
+    found: findings.Findings,
+) -> None:
+    names = ("persona", "account", "advertiser")
+    seen = [("fashion", "fashion-1", "shop.example"), ("vanilla", "vanilla-1", "")]
+    earlier = with_tables(found, ads=pd.DataFrame([], columns=names, dtype="string"))
+    later = with_tables(found, ads=pd.DataFrame(seen, columns=names, dtype="string"))
+    (shift,) = changed(earlier, later).shifts
+    assert (shift.kind, shift.what, shift.after) == ("advertiser", "shop.example", (1, 1))
+    bare = replace(found, tables={n: t for n, t in found.tables.items() if n != "ads"})
+    assert changed(bare, later).shifts == ()
+
+
 def test_what_was_not_looked_at_has_not_vanished(found: findings.Findings) -> None:
     blind = with_tables(
         found,
@@ -115,6 +128,21 @@ def test_other_personas_sites_and_versions_forbid_a_comparison(found: findings.F
     assert {"version of chromium", "recorded by", "persona silent", "persona vanilla"} <= differ
     assert "site elsewhere" in differ
     assert any(what.startswith("skill ") for what in differ)
+
+
+def test_what_an_older_version_did_not_state_forbids_nothing(found: findings.Findings) -> None:
+    after = made()
+    after.study["personas"][0]["mood"] = "calm"
+    (setting,) = changed(found, found, after).settings
+    assert (setting.what, setting.before, setting.forbids) == (
+        "mood of persona fashion",
+        "nothing",
+        False,
+    )
+    before = made()
+    before.study["personas"][0]["mood"] = "cross"
+    (setting,) = change((before, after), (found, found)).settings  # type: ignore[arg-type]
+    assert setting.forbids
 
 
 def test_a_claim_about_something_else_is_not_compared(found: findings.Findings) -> None:

@@ -45,7 +45,8 @@ class Shift:
     """Something that other accounts have than before."""
 
     kind: str
-    """``organisation``, ``endpoint``, ``role``, ``data type``, ``sync``, ``audio ad``."""
+    """``organisation``, ``endpoint``, ``role``, ``data type``, ``sync``, ``advertiser``,
+    ``audio ad``."""
     persona: str
     what: str
     before: Share
@@ -94,6 +95,8 @@ def change(recordings: tuple[Recording, Recording], found: tuple[Findings, Findi
     shifts: list[Shift] = []
     unknown: list[str] = []
     for kind, look in KINDS.items():
+        if kind == "advertiser" and not ("ads" in before and "ads" in after):
+            continue
         rows, blind = _shifts(kind, look, before, after, personas)
         shifts += rows
         unknown += blind
@@ -217,6 +220,11 @@ def _syncs(tables: Tables) -> pd.DataFrame:
     return rows.assign(what=rows["source"].astype(str) + " to " + rows["target"].astype(str))
 
 
+def _advertisers(tables: Tables) -> pd.DataFrame:
+    rows = tables["ads"]
+    return rows.assign(what=rows["advertiser"].fillna("").astype(str))
+
+
 def _audio_ads(tables: Tables) -> pd.DataFrame:
     # A creative's id holds for one recording only; its brand is the same in both.
     rows = tables["audio_ads"]
@@ -229,6 +237,7 @@ KINDS: Mapping[str, Look] = {
     "role": Look(_roles, captured),
     "data type": Look(_data, opened),
     "sync": Look(_syncs, visited),
+    "advertiser": Look(_advertisers, visited),
     "audio ad": Look(_audio_ads, listened),
 }
 

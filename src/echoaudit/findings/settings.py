@@ -77,8 +77,10 @@ def _study(before: Recording, after: Recording) -> Iterator[Setting]:
 
 def _persona(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Setting]:
     for key in sorted({*before, *after} - {"catalogue", "accounts", "description"}):
+        # What a version did not know yet, it did not state: that is no difference of the study.
+        stated = key in before and key in after
         what = f"{key} of persona {name}"
-        yield from _pair(what, before.get(key), after.get(key), forbids=True)
+        yield from _pair(what, before.get(key), after.get(key), forbids=stated)
     skills = [_named(_mapping(one.get("catalogue")).get("skills"), "id") for one in (before, after)]
     for skill in sorted({*skills[0], *skills[1]}):
         pair = [each.get(skill) for each in skills]
