@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,22 +99,25 @@ class Runner:
         if not pending:
             return
         devices = {account: device.mac for account, device in self.config.devices.items()}
+        if not any(wave.kind == "sessions" for wave in pending):
+            # Browsers ask the network itself: a crawl needs no gateway.
+            for wave in pending:
+                self._wave(wave, self._browse)
+            return
         with gateway_for(self.config.gateway, devices, self.rooms.state / "gateway") as gateway:
             for wave in pending:
-                self._wave(wave, gateway)
+                talk = partial(self._talk, gateway=gateway)
+                self._wave(wave, talk if wave.kind == "sessions" else self._browse)
 
     def _pending(self, wave: Wave) -> list[Step]:
         finished = self.recording.finished
         return [s for track in wave.tracks for s in track.steps if s.id not in finished]
 
-    def _wave(self, wave: Wave, gateway: AnyGateway) -> None:
+    def _wave(self, wave: Wave, act: Callable[[Track], None]) -> None:
         self.progress.wave(wave.name, len(self._pending(wave)))
-        talks = wave.kind == "sessions"
         parallel = self.config.parallel
-        workers = min(parallel.sessions if talks else parallel.browsers, len(wave.tracks))
-        act: Callable[[Track], None] = (
-            (lambda track: self._talk(track, gateway)) if talks else self._browse
-        )
+        most = parallel.sessions if wave.kind == "sessions" else parallel.browsers
+        workers = min(most, len(wave.tracks))
         pool = ThreadPoolExecutor(workers, thread_name_prefix=wave.name)
         try:
             tracks = [pool.submit(act, track) for track in wave.tracks]

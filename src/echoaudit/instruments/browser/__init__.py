@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from echoaudit.instruments.browser.visit import Visit
 
 __all__ = ["Browser", "BrowserCrashed", "check"]
+
+STARTS = 3
+"""How often a browser that crashes while it starts is started."""
 
 Check = tuple[str, str, str, str | None]
 """Name, state (ok, warn, fail, not here), what was found, and the fix."""
@@ -107,9 +110,20 @@ class Browser:
                 f"the browser needs the package {error.name}", fix="pip install 'echoaudit[web]'"
             ) from error
         self._profile.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._running = Session(self._settings, self._profile, self._extra)
+        attempts = 0
+        while True:
+            attempts += 1
+            try:
+                return self._start_once(Session, prove_cookie_setting)
+            except BrowserCrashed as crash:
+                if attempts == STARTS:
+                    fix = "run 'echoaudit doctor browser', or try with another profile folder"
+                    raise Unavailable(str(crash), fix=fix) from crash
+
+    def _start_once(self, start: type[Session], prove: Callable[[Session], None]) -> Session:
+        self._running = start(self._settings, self._profile, self._extra)
         try:
-            prove_cookie_setting(self._running)
+            prove(self._running)
         except BaseException:
             self.close()
             raise

@@ -136,18 +136,16 @@ def _options(
 def _start(service: ChromeService, options: ChromeOptions) -> Chrome:
     from selenium.common.exceptions import WebDriverException
     from selenium.webdriver import Chrome
+    from urllib3.exceptions import HTTPError
 
     try:
         return Chrome(options=options, service=service)
-    except WebDriverException as error:
+    except (WebDriverException, HTTPError, OSError) as error:
         started = getattr(service, "process", None)
         if started is not None:
             processes.end_session(started.pid, patience=1.0)
-        reason = str(error.msg or "no reason given").splitlines()[0][:300]
-        raise Unavailable(
-            f"Chromium does not start: {reason}",
-            fix="run 'echoaudit doctor browser', or try with another profile folder",
-        ) from error
+        reason = (getattr(error, "msg", None) or str(error) or "no reason given").splitlines()[0]
+        raise BrowserCrashed(f"Chromium does not start: {reason[:300]}") from error
 
 
 def _socket_address(driver: Chrome) -> str:

@@ -1,0 +1,188 @@
+"""A crawl of sites on the loopback interface, in which somebody kills browsers."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import stat
+import sys
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from echoaudit.errors import Unavailable
+from echoaudit.instruments.browser import chromium
+from echoaudit.recording import Recording, verify
+from echoaudit.runner.progress import Lines
+from echoaudit.runner.runner import Rooms, Runner
+from echoaudit.study.models import BrowserSettings, Config, Site
+from echoaudit.study.plan import Account, Plan, Step, Track, Wave
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "instruments"))
+from loopback_sites import NEWS, PARTNER, TRACKER, Answer, Sites
+
+PROC = Path("/proc")
+
+
+@dataclass
+class Crawl:
+    """What came of a crawl."""
+
+    planned: set[str]
+    finished: Counter[str] = field(default_factory=Counter)
+    """How often the journal says that each step is finished."""
+    states: Counter[str] = field(default_factory=Counter)
+    killed: Counter[str] = field(default_factory=Counter)
+    """Processes killed, by what they were."""
+    interrupted: int = 0
+    resumed: int = 0
+    damage: list[str] = field(default_factory=list)
+    left_over: list[int] = field(default_factory=list)
+    """Processes of browsers that are still there at the end."""
+
+    @property
+    def lost(self) -> int:
+        return len(self.planned - self.finished.keys())
+
+    @property
+    def doubled(self) -> int:
+        return sum(times > 1 for times in self.finished.values())
+
+
+def pages() -> dict[tuple[str, str], Answer]:
+    return {
+        (NEWS, "/"): Answer(
+            f"<p>news<iframe src=https://{TRACKER}/frame></iframe><img src=/a.png>",
+            headers=[("Set-Cookie", "seen=1; Max-Age=9999; Secure")],
+        ),
+        (NEWS, "/a.png"): Answer(b"", mime="image/png"),
+        (TRACKER, "/frame"): Answer(f"<iframe src=https://{PARTNER}/inner></iframe>"),
+        (PARTNER, "/inner"): Answer("inner"),
+    }
+
+
+def binary(folder: Path, sites: Sites) -> Path:
+    """Chromium, as a program that finds the sites' names on the loopback interface."""
+    found = chromium.find(BrowserSettings()).binary
+    path = folder / "chromium"
+    flags = " ".join(f"'{flag}'" for flag in sites.arguments)
+    path.write_text(f'#!/bin/sh\nexec {found} "$@" {flags}\n')
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def plan(accounts: int, visits: int) -> Plan:
+    tracks = []
+    for number in range(1, accounts + 1):
+        account = Account("fashion", number)
+        site = Site(site="news", url=f"https://{NEWS}/")
+        folders = {r: f"{account.id}/visits/b{r}-news" for r in range(1, visits + 1)}
+        steps = (
+            Step(name, "visit", account, site=site, phase="before", round=r)
+            for r, name in folders.items()
+        )
+        tracks.append(Track(account, tuple(steps)))
+    return Plan((Wave("before", "visits", tuple(tracks)),))
+
+
+def chosen_steps(chosen: Plan) -> set[str]:
+    return {step.id for wave in chosen.waves for track in wave.tracks for step in track.steps}
+
+
+def processes(profiles: Path) -> dict[int, str]:
+    """Processes of the crawl's browsers: these themselves, their renderers, their drivers."""
+    found = {}
+    for entry in PROC.iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().decode(errors="replace")
+            environment = (entry / "environ").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if str(profiles) in words:
+            kind = "renderer" if "--type=renderer" in words else "helper"
+            found[int(entry.name)] = kind if "--type=" in words else "browser"
+        elif "chromedriver" in words and str(profiles) in environment:
+            found[int(entry.name)] = "driver"
+    return found
+
+
+def kill_at_random(
+    profiles: Path, times: int, seed: int, done: threading.Event, crawl: Crawl
+) -> None:
+    """Kill a browser, its driver or a renderer now and then; of each crawl ``times`` processes."""
+    chance = random.Random(seed)
+    while crawl.killed.total() < times and not done.wait(chance.uniform(0.3, 3.0)):
+        kinds = processes(profiles)
+        wanted = chance.choice(["browser", "browser", "driver", "renderer"])
+        victims = [pid for pid, kind in kinds.items() if kind == wanted]
+        if victims:
+            try:
+                os.kill(chance.choice(victims), signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            crawl.killed[wanted] += 1
+
+
+def crawl(folder: Path, *, accounts: int, visits: int, kills: int, seed: int = 1) -> Crawl:
+    """Crawl until the plan is done, giving the command again whenever it ends early."""
+    sites = Sites(folder)
+    sites.pages.update(pages())
+    settings = BrowserSettings(
+        trusted_authority=sites.authority, binary=binary(folder, sites), page_timeout=10, settle=1
+    )
+    config = Config(config="crawl", browser=settings)
+    chosen = plan(accounts, visits)
+    steps = chosen_steps(chosen)
+    found, done = Crawl(steps), threading.Event()
+    rooms = Rooms(folder / "profiles", folder / "state")
+    arguments = (rooms.profiles, kills, seed, done, found)
+    killer = threading.Thread(target=kill_at_random, args=arguments)
+    killer.start()
+    try:
+        recording = Recording.create(
+            folder / "recording",
+            study_files={"personas/fashion.yaml": b"persona: fashion\n"},
+            study_hash="5" * 64,
+            study={"study": "crawl"},
+            config=config.model_dump(mode="json"),
+            plan=chosen.to_json(),
+            tools={},
+        )
+        while not _goes_through(config, chosen, recording, rooms):
+            found.resumed += 1
+            recording = Recording.resume(folder / "recording")
+    finally:
+        done.set()
+        killer.join()
+        sites.close()
+    _look_at(folder / "recording", found)
+    found.left_over = list(processes(rooms.profiles))
+    return found
+
+
+def _goes_through(config: Config, chosen: Plan, recording: Recording, rooms: Rooms) -> bool:
+    with recording:
+        try:
+            Runner(config, chosen, recording, rooms, Lines(len(chosen_steps(chosen)), 0)).run()
+        except Unavailable:
+            return False
+        recording.seal()
+    return True
+
+
+def _look_at(folder: Path, found: Crawl) -> None:
+    recording = Recording.open(folder)
+    for event in recording.events():
+        found.interrupted += event.event == "step-interrupted"
+        if event.event == "step-finished":
+            found.finished[event.data["step"]] += 1
+    for step in recording.steps("visit"):
+        found.states[step.json("visit.json")["state"]] += 1
+        requests = step.json("page.har")["log"]["entries"]
+        if step.json("visit.json")["state"] == "complete" and len(requests) < 4:
+            found.damage.append(f"{step.id}: {len(requests)} requests")
+    found.damage += [str(problem) for problem in verify(folder, "full")]
