@@ -23,7 +23,9 @@ def main() -> int:
     parser.add_argument("--visits", type=int, default=40, help="visits of each account")
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="echoaudit-kills-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="echoaudit-kills-", ignore_cleanup_errors=True
+    ) as folder:
         found = crawl(
             Path(folder), accounts=2, visits=chosen.visits, kills=chosen.kills, seed=chosen.seed
         )

@@ -6,7 +6,8 @@ pop-up, posts that need leave (CORS), a beacon, and two slots for which genuine 
 twelve bidders. ``--loads`` of them (40) are visited in turn by
 
 - ``echoaudit``: a whole visit, with everything recorded;
-- ``echoaudit, grid``: the same over a Selenium Grid (with ``--grid URL``);
+- ``echoaudit, grid``: the same over a Selenium Grid of two nodes (with ``--grid``; its server is
+  fetched by ``python tests/instruments/grid_kit.py``);
 - ``playwright``: bare Playwright with the same Chromium and flags, which loads the page, waits as
   echoaudit does until no request is open and the network has been silent for 0.3 s, counts requests
   and keeps nothing. (Its own ``networkidle`` never comes on these pages: it is not told the end of
@@ -39,6 +40,7 @@ from echoaudit.lab import prebid
 from echoaudit.study.models import BrowserSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "instruments"))
+from grid_kit import Grid
 from loopback_sites import ALLOWED, LONG, NEWS, PARTNER, TRACKER, Answer, Request, Sites
 
 BIDDERS = 12
@@ -324,7 +326,7 @@ class Playwright:
         self._runner.stop()
 
 
-def measure(loads: int, grid: str | None, work: Path) -> dict[str, Tally]:
+def measure(loads: int, grid: bool, work: Path) -> dict[str, Tally]:
     """Visit in turn, so that whatever else the machine does slows all visitors alike."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(work, theirs))
@@ -339,7 +341,8 @@ def measure(loads: int, grid: str | None, work: Path) -> dict[str, Tally]:
         browser = Browser(settings, work / "ours", extra_arguments=arguments)
         visitors["echoaudit"] = stack.enter_context(browser).visit
         if grid:
-            remote = settings.model_copy(update={"grid": grid})
+            url = stack.enter_context(Grid(work)).url
+            remote = settings.model_copy(update={"grid": url})
             over = Browser(remote, work / "grid", extra_arguments=arguments)
             visitors["echoaudit, grid"] = stack.enter_context(over).visit
         playwright = None
@@ -376,7 +379,7 @@ def main() -> int:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--loads", type=int, default=40)
-    parser.add_argument("--grid", metavar="URL", help="a Selenium Grid to compare as well")
+    parser.add_argument("--grid", action="store_true", help="a Selenium Grid as well")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="echoaudit-web-") as folder:
         tallies = measure(chosen.loads, chosen.grid, Path(folder))

@@ -258,7 +258,7 @@ def test_a_killed_browser_is_a_named_error_and_the_profile_can_be_used_again(sit
     folder, profile = tmp_path / "visit", tmp_path / "profile"
     with Browser(settings(sites), profile, extra_arguments=sites.arguments) as own:
         own.visit(f"https://{NEWS}/calm", folder)
-        session = own._session()._processes
+        session = own._session().engine.processes
         for pid in processes.members(session):
             if pid != session:
                 os.kill(pid, signal.SIGKILL)
@@ -273,7 +273,7 @@ def test_a_browser_left_over_by_a_killed_run_makes_way(sites, tmp_path):
     sites.pages[NEWS, "/calm"] = Answer("<p>calm")
     first = Browser(settings(sites), tmp_path / "profile", extra_arguments=sites.arguments)
     first.__enter__()
-    left = first._session()._processes
+    left = first._session().engine.processes
     os.kill(left, signal.SIGKILL)  # ChromeDriver only: Chromium goes on and holds the profile
     assert processes.members(left)
     with Browser(settings(sites), tmp_path / "profile", extra_arguments=sites.arguments) as second:

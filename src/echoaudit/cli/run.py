@@ -32,6 +32,8 @@ NO_SPACE = 8 * 1024**2
 )
 @options.config
 @click.option("--world", metavar="WORLD", help="The lab's world: a name or a file.")
+@click.option("--browsers", type=click.IntRange(min=1), help="Browsers at the same time.")
+@click.option("--grid", metavar="URL", help="A Selenium Grid whose nodes run the browsers.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and write nothing.")
 @click.option("--into", type=click.Path(path_type=Path), help="Folder of the recording.")
 @click.option("--new", is_flag=True, help="Start afresh even when an unfinished run could resume.")
@@ -41,6 +43,8 @@ def command(
     config_path: Path,
     settings: tuple[str, ...],
     world: str | None,
+    browsers: int | None,
+    grid: str | None,
     dry_run: bool,
     into: Path | None,
     new: bool,
@@ -55,6 +59,8 @@ def command(
     from echoaudit.study import load_config, load_study, merge
     from echoaudit.study.plan import describe, plan
 
+    settings += (f"parallel.browsers={browsers}",) if browsers else ()
+    settings += (f"browser.grid={grid}",) if grid else ()
     written = load_config(config_path, options.parse_settings(settings))
     if world is not None:
         if written.lab is None:

@@ -531,6 +531,12 @@ class BrowserSettings(Strict):
     """Longest wait, in seconds, for auctions and requests to end after the load."""
     trusted_authority: Path | None = None
     """A certificate authority (PEM) that the browser accepts besides the system's."""
+    grid: Annotated[
+        str | None,
+        StringConstraints(pattern=r"^https?://[^\s/]+\S*$", max_length=2000),
+        _words("an address that begins with http:// or https://", "http://grid.example:4444"),
+    ] = None
+    """A Selenium Grid whose nodes run the browsers; this machine does when absent."""
 
 
 class Device(Strict):

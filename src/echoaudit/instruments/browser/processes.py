@@ -65,6 +65,11 @@ def release_profile(profile: Path) -> None:
     """End a browser left over on this profile by a killed run, and remove its locks."""
     for session in _sessions_on(profile):
         end_session(session)
+    remove_locks(profile)
+
+
+def remove_locks(profile: Path) -> None:
+    """Remove the locks that a browser which is gone has left on its profile."""
     for name in LOCKS:
         (profile / name).unlink(missing_ok=True)
 

@@ -15,7 +15,7 @@ from echoaudit.instruments.browser.visit import State, Visit
 from echoaudit.study.models import OptOut, SignIn
 
 if TYPE_CHECKING:
-    from selenium.webdriver import Chrome
+    from selenium.webdriver.remote.webdriver import WebDriver
     from selenium.webdriver.remote.webelement import WebElement
 
 _READY = "return document.readyState"
@@ -90,7 +90,7 @@ def _on_page(
     return Visit(state=state, reason=reason, started=started, ended=time.time(), browser=browser)
 
 
-def _fill_in(driver: Chrome, form: SignIn, username: str, password: str) -> WebElement:
+def _fill_in(driver: WebDriver, form: SignIn, username: str, password: str) -> WebElement:
     """Send the form; returns its button."""
     from selenium.webdriver.common.by import By
 
