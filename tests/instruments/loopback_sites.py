@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import stat
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from echoaudit.instruments.browser import chromium
 from echoaudit.study.models import BrowserSettings
 
 NEWS, TRACKER = "www.news.test", "cdn.tracker.test"
@@ -169,6 +171,16 @@ def entries(folder: Path) -> list[dict]:
 def har_requests(folder: Path) -> Counter:
     """How often a visit recorded each method and address."""
     return Counter((e["request"]["method"], e["request"]["url"]) for e in entries(folder))
+
+
+def wrapped_chromium(folder: Path, sites: Sites) -> Path:
+    """Chromium, as a program that finds the sites' names on the loopback interface."""
+    found = chromium.find(BrowserSettings()).binary
+    path = folder / "chromium"
+    flags = " ".join(f"'{flag}'" for flag in sites.arguments)
+    path.write_text(f'#!/bin/sh\nexec {found} "$@" {flags}\n')
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
 
 
 def make_chain(folder: Path, authority: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import stat
 import sys
 import threading
 from collections import Counter
@@ -13,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from echoaudit.errors import Unavailable
-from echoaudit.instruments.browser import chromium
 from echoaudit.recording import Recording, verify
 from echoaudit.runner.progress import Lines
 from echoaudit.runner.runner import Rooms, Runner
@@ -21,7 +19,7 @@ from echoaudit.study.models import BrowserSettings, Config, Site
 from echoaudit.study.plan import Account, Plan, Step, Track, Wave
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "instruments"))
-from loopback_sites import NEWS, PARTNER, TRACKER, Answer, Sites
+from loopback_sites import NEWS, PARTNER, TRACKER, Answer, Sites, wrapped_chromium
 
 PROC = Path("/proc")
 
@@ -61,16 +59,6 @@ def pages() -> dict[tuple[str, str], Answer]:
         (TRACKER, "/frame"): Answer(f"<iframe src=https://{PARTNER}/inner></iframe>"),
         (PARTNER, "/inner"): Answer("inner"),
     }
-
-
-def binary(folder: Path, sites: Sites) -> Path:
-    """Chromium, as a program that finds the sites' names on the loopback interface."""
-    found = chromium.find(BrowserSettings()).binary
-    path = folder / "chromium"
-    flags = " ".join(f"'{flag}'" for flag in sites.arguments)
-    path.write_text(f'#!/bin/sh\nexec {found} "$@" {flags}\n')
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return path
 
 
 def plan(accounts: int, visits: int) -> Plan:
@@ -132,7 +120,10 @@ def crawl(folder: Path, *, accounts: int, visits: int, kills: int, seed: int = 1
     sites = Sites(folder)
     sites.pages.update(pages())
     settings = BrowserSettings(
-        trusted_authority=sites.authority, binary=binary(folder, sites), page_timeout=10, settle=1
+        trusted_authority=sites.authority,
+        binary=wrapped_chromium(folder, sites),
+        page_timeout=10,
+        settle=1,
     )
     config = Config(config="crawl", browser=settings)
     chosen = plan(accounts, visits)

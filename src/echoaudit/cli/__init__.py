@@ -26,6 +26,7 @@ COMMANDS = {
     "diff": "Compare two recordings: before and after a change.",
     "check": "Hold a recording's findings against rules of your own.",
     "skills": "Catalogues of skills: list, show, lint, import from a store.",
+    "sites": "Find which sites of a list run header bidding.",
     "lists": "Install lists of trackers, to be named in findings.",
     "status": "Show how far a recording is.",
     "verify": "Check that a recording's evidence is whole.",

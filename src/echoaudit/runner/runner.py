@@ -331,6 +331,7 @@ class Runner:
             "state": visit.state,
             "reason": visit.reason,
             "notes": list(visit.notes),
+            "prebid": dict(visit.prebid),
             "ad_tags": list(visit.ad_tags),
             "browser": dict(visit.browser),
         }

@@ -20,6 +20,7 @@ EVENTS_LIMIT = 20_000
 TEXT_LIMIT = 500
 MOST_EIDS, MOST_IDS = 40, 10
 """Systems of identifiers kept of one request, and identifiers of each."""
+VERSION_LIMIT = 40
 MAX_TIME = 1e11
 """Seconds since 1970 that any clock may show."""
 
@@ -64,6 +65,8 @@ class Harvest:
 
     reports: list[Report] = field(default_factory=list)
     instances: set[tuple[str, str]] = field(default_factory=set)
+    versions: dict[str, str] = field(default_factory=dict)
+    """Version of each instance by its global name."""
     running: set[str] = field(default_factory=set)
     started: set[str] = field(default_factory=set)
     forced: set[str] = field(default_factory=set)
@@ -78,6 +81,7 @@ class Harvest:
         match report.event:
             case "instance":
                 self.instances.add((report.frame, report.instance))
+                self.versions[report.instance] = str(report.data.get("version"))[:VERSION_LIMIT]
             case "force":
                 self.forced.add(auction)
             case "auctionInit":

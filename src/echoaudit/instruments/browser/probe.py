@@ -28,13 +28,17 @@ PATIENCE = 5.0
 
 
 def prove_cookie_setting(session: Session) -> None:
-    """Try a third-party cookie; ``Unavailable`` when the browser does not do as configured."""
+    """Try a third-party cookie; ``Unavailable`` when the browser does not do as configured.
+
+    ``BrowserCrashed`` when the test itself fails, as on a machine that is too busy.
+    """
     wanted = session.settings.third_party_cookies
     found = _try(session)
+    if found is None:
+        raise BrowserCrashed("the frame of the cookie test did not load")
     if found != wanted:
         raise Unavailable(
-            f"the browser was told to {wanted} third-party cookies but "
-            + (f"does {found} them" if found else "its test frame did not load"),
+            f"the browser was told to {wanted} third-party cookies but does {found} them",
             fix="look for a browser policy (chrome://policy) or take another profile folder",
         )
 

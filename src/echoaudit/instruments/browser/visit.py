@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +44,8 @@ class Visit:
     bids: int = 0
     notes: tuple[str, ...] = ()
     """What could not be read though the visit went on, such as a screenshot."""
+    prebid: Mapping[str, str] = field(default_factory=dict)
+    """Version of each Prebid.js instance by its global name."""
     ad_tags: tuple[str, ...] = ()
     """Ad tags besides Prebid.js that the page had: googletag, apstag, adsbygoogle."""
 
@@ -121,6 +123,7 @@ def _keep(course: Course, folder: Path, ending: _Ending) -> Visit:
         requests=len(hops),
         bids=len(found),
         notes=(*seen.notes, *course.notes),
+        prebid=dict(sorted(course.record.harvest.versions.items())),
         ad_tags=seen.ad_tags,
     )
 
