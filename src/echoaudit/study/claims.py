@@ -29,7 +29,8 @@ def default_claims(personas: Iterable[LoadedPersona], config: Config) -> tuple[C
         Claim(claim=f"{one.name}-above-{control}", treated=one.name, control=control)
         for one, control in pairs
     ]
-    questions = [claim for one, control in pairs for claim in _questions(one, control, config)]
+    asked = [(one, control) for one, control in pairs if one.treated or one.persona.opt_out]
+    questions = [claim for one, control in asked for claim in _questions(one, control, config)]
     return (*predictions, *questions)
 
 
