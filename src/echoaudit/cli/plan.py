@@ -58,7 +58,13 @@ EFFECTS = (1.1, 1.2, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0)
     "--bids-per-visit", type=click.FloatRange(0, 10_000, min_open=True), help="Bids a visit brings."
 )
 @click.option("--sites", type=click.IntRange(1, 100_000), help="Sites, when none are configured.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Of the simulation: the same gives the same figures.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write figure and tables.")
 @options.as_json
 def command(
