@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from echoaudit.lab.score import score_bids
+from echoaudit.lab.score import score_ads, score_bids
 
 WINDOWS = [("v", "f-1", 100.0, 200.0)]
 
@@ -59,3 +59,33 @@ def test_one_answer_taken_for_another_is_wrong(answer, found):
 def test_a_timeout_where_nobody_was_asked_is_invented():
     score = score_bids(recorded(("timeout", None)), [], WINDOWS)
     assert score.wrong == ("v top b0 timeout 1",)
+
+
+# --- ads --------------------------------------------------------------------------------------
+
+
+def shown(creative, slot="top", kind="prebid"):
+    return [{"visit": "v", "slot": slot, "kind": kind, "creative_id": creative}]
+
+
+LOG = [{**row, "ad": "coat"} for row in truth(("bid", 1.5), ("bid", 2.5), ("no-bid", 9.0))]
+
+
+def test_the_ad_of_the_highest_price_is_the_one_to_be_found():
+    found = shown("b1-coat") + shown("", "side", "frame")
+    assert score_ads(found, [], LOG, WINDOWS).perfect
+    score = score_ads(shown("b0-coat"), [], LOG, WINDOWS)
+    assert (score.wrong, score.missed) == (("v top b0-coat",), ("v top b1-coat",))
+    assert score_ads([], [], LOG, WINDOWS).missed == ("v top b1-coat",)
+
+
+def test_of_equal_prices_either_ad_is_right():
+    equal = [{**row, "cpm": 2.0} for row in LOG[:2]]
+    for creative in ("b0-coat", "b1-coat"):
+        assert score_ads(shown(creative), [], equal, WINDOWS).perfect
+
+
+def test_a_slot_with_a_late_answer_is_uncertain():
+    late = recorded(("bid", 1.5), ("timeout", None), ("no-bid", None))
+    score = score_ads(shown("b0-coat"), late, LOG, WINDOWS)
+    assert (score.perfect, score.found, score.uncertain) == (True, 0, 1)

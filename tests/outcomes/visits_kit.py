@@ -31,6 +31,9 @@ class Page:
     before: list[dict[str, Any]] = field(default_factory=list)
     after: list[dict[str, Any]] = field(default_factory=list)
     bids: Any = None
+    ads: Any = None
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    phase: str = "after"
 
     @property
     def started(self) -> float:
@@ -64,7 +67,7 @@ class Page:
         persona = self.account.rpartition("-")[0]
         return {
             "visit.json": {
-                "account": self.account, "persona": persona, "site": "news", "phase": "after",
+                "account": self.account, "persona": persona, "site": "news", "phase": self.phase,
                 "round": self.number, "started": self.started,
                 "ended": self.started + 2 + len(self.requests or ()) / 10,
                 "state": "complete", "reason": None,
@@ -72,16 +75,22 @@ class Page:
             "page.har": {"log": {"version": "1.2", "entries": self.requests}},
             "cookies.json": {"before": self.before, "after": self.after},
             "bids.json": self.bids if self.bids is not None else [],
+            **({"ads.json": self.ads} if self.ads is not None else {}),
         }  # fmt: skip
 
 
-def record(folder: Path, *pages: Page, config: dict[str, Any] | None = None) -> Recording:
+def record(
+    folder: Path,
+    *pages: Page,
+    config: dict[str, Any] | None = None,
+    study: dict[str, Any] | None = None,
+) -> Recording:
     plan = {"waves": [{"tracks": [{"steps": [{"id": p.id, "kind": "visit"} for p in pages]}]}]}
     with Recording.create(
         folder,
         study_files={"study.yaml": b"study: web\n"},
         study_hash="5" * 64,
-        study={},
+        study=study or {},
         config={"config": "lab", **(config or {})},
         plan=plan,
         tools={},
@@ -90,4 +99,7 @@ def record(folder: Path, *pages: Page, config: dict[str, Any] | None = None) -> 
             with recording.step(page.id, "visit") as target:
                 for name, content in page.files().items():
                     (target / name).write_text(json.dumps(content))
+                for name, picture in page.pictures.items():
+                    (target / name).parent.mkdir(exist_ok=True)
+                    (target / name).write_bytes(picture)
     return Recording.open(folder)

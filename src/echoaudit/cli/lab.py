@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,6 +101,7 @@ def _scores(
         *([told] if decrypted else []),
         rules.score_syncs(rows("syncs"), rules.within(syncs, windows)),
         rules.score_bids(rows("bids"), bids, windows),
+        *_ads(recording, rows, bids, windows),
         *([_audio_ads(recording, found, state)] if any(recording.steps("stream")) else []),
     ]
     phases = [(account, phase, first, last) for _, account, phase, first, last in visits]
@@ -110,6 +111,19 @@ def _scores(
         if c.outcome == "bids" and c.measure == "value"
     ]
     return scores, effects
+
+
+def _ads(
+    recording: Recording,
+    rows: Callable[[str], list[dict[str, Any]]],
+    bids: list[Mapping[str, Any]],
+    windows: list[tuple[str, str, float, float]],
+) -> Iterator[Score]:
+    """Only where ads were looked at."""
+    from echoaudit.lab.score import score_ads
+
+    if any(step.has("ads.json") for step in recording.steps("visit")):
+        yield score_ads(rows("ads"), rows("bids"), bids, windows)
 
 
 def _cookies(recording: Recording) -> Iterator[tuple[str, str]]:

@@ -39,10 +39,13 @@ class Opened:
         enabling: pd.DataFrame
         bids: pd.DataFrame
         syncs: pd.DataFrame
+        ads: pd.DataFrame
         audio_segments: pd.DataFrame
         steps: pd.DataFrame
         audio_ads: pd.DataFrame
         creatives: pd.DataFrame
+        ad_creatives: pd.DataFrame
+        ad_channels: pd.DataFrame
         bid_rate: pd.DataFrame
         sync_graph: pd.DataFrame
         partner_bids: pd.DataFrame

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from echoaudit import outcomes
+from echoaudit.findings.ads import AD_CREATIVES, CHANNELS, ad_channels_table, ad_creatives_table
 from echoaudit.findings.attribution import ATTRIBUTION, attribution_table
 from echoaudit.findings.audio_ads import (
     ADS,
@@ -51,8 +52,17 @@ def schemas() -> dict[str, Schema]:
     """What each table is; the order is that of :func:`tables`."""
     found = {name: outcomes.load(name).TABLE for name in outcomes.OUTCOMES}
     derived = {name: schema for name, (schema, _, _) in _DERIVED.items()}
-    ads = {"audio_ads": ADS, "creatives": CREATIVES}
-    return {**found, "steps": STEPS, **ads, **derived, "excluded": EXCLUDED, "imc2023": POOLED}
+    heard = {"audio_ads": ADS, "creatives": CREATIVES}
+    shown = {"ad_creatives": AD_CREATIVES, "ad_channels": CHANNELS}
+    return {
+        **found,
+        "steps": STEPS,
+        **heard,
+        **shown,
+        **derived,
+        "excluded": EXCLUDED,
+        "imc2023": POOLED,
+    }
 
 
 def tables(
@@ -78,6 +88,10 @@ def tables(
         "excluded": lambda: excluded_table(recording.study, need("utterances")),
         "imc2023": lambda: imc2023_table(claims_of(recording.study), need("bids")),
         "audio_ads": lambda: ads_table(need("audio_segments"), labels.rows),
+        "ad_creatives": lambda: ad_creatives_table(need("ads"), need("steps"), recording.study),
+        "ad_channels": lambda: ad_channels_table(
+            need("ads"), need("ad_creatives"), need("bids"), recording.study
+        ),
         "creatives": lambda: creatives_table(
             need("audio_ads"), need("audio_segments"), recording.study
         ),

@@ -172,6 +172,45 @@ def _numbered(answers: Counter[Answer]) -> Rows:
     return {(*key, str(n)) for key, number in answers.items() for n in range(1, number + 1)}
 
 
+def score_ads(
+    found: Iterable[Row],
+    bids: Iterable[Row],
+    log: Iterable[Row],
+    windows: Sequence[tuple[str, str, float, float]],
+) -> Score:
+    """Compare the ads that were shown with those that the exchange's prices decide: the highest's.
+
+    A slot in which an answer came too late for the page shows another ad, or none: uncertain.
+
+    Args:
+        found: rows of the ads outcome (``visit``, ``slot``, ``kind``, ``creative_id``).
+        bids: rows of the bids outcome (``visit``, ``slot``, ``state``).
+        log: the exchange's log (``account``, ``time``, ``slot``, ``bidder``, ``answer``, ``cpm``,
+            ``ad``).
+        windows: (visit, account, started, ended) of each finished visit.
+    """
+    offered: dict[tuple[str, str], list[Row]] = {}
+    for visit, account, started, ended in windows:
+        for entry in within(log, [(visit, account, started, ended)]):
+            if entry["answer"] == "bid":
+                offered.setdefault((visit, str(entry["slot"])), []).append(entry)
+    late = {(str(r["visit"]), str(r["slot"])) for r in bids if r["state"] in UNANSWERED}
+    shown: Rows = {
+        (str(r["visit"]), str(r["slot"]), str(r["creative_id"]))
+        for r in found
+        if r["kind"] == "prebid" and (r["visit"], r["slot"]) not in late
+    }
+    planted: Rows = set()
+    for slot, entries in offered.items():
+        highest = max(entry["cpm"] for entry in entries)
+        best = {f"{e['bidder']}-{e['ad']}" for e in entries if e["cpm"] == highest}
+        # Of equal prices either may be shown.
+        known = [creative for creative in sorted(best) if (*slot, creative) in shown]
+        if slot not in late:
+            planted.add((*slot, (known or sorted(best))[0]))
+    return replace(compare("ads", shown, planted), uncertain=len(late & offered.keys()))
+
+
 def planted_effect(
     log: Iterable[Row],
     phases: Sequence[tuple[str, str, float, float]],

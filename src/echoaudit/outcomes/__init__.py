@@ -25,6 +25,7 @@ OUTCOMES: dict[str, str] = {
     "enabling": "echoaudit.outcomes.enabling",
     "bids": "echoaudit.outcomes.bids",
     "syncs": "echoaudit.outcomes.syncs",
+    "ads": "echoaudit.outcomes.ads",
     "audio_segments": "echoaudit.outcomes.audio_segments",
 }
 """Outcome to module, in the order of the report."""

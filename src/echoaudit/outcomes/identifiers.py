@@ -23,6 +23,8 @@ MIN_LENGTH = 8
 MIN_PART = 10
 """A part of a compound value must be longer than a value of its own."""
 MAX_LENGTH = 1024
+SHORT_WORD = 3
+"""Letters of each word, on average, up to which they are rather chance."""
 MOST_PIECES = 8
 """Pieces between dots whose runs are parts; of more, only the pieces are."""
 MIN_BITS = 24.0
@@ -183,7 +185,9 @@ def _are_words(token: str) -> bool:
     """Whether a value is words: letters alone may be chance, but words can be pronounced."""
     if not _WORDS.fullmatch(token):
         return False
-    return all(len(word) < 3 or _VOWEL.search(word) for word in _WORD.findall(token))
+    words = _WORD.findall(token)
+    spoken = all(len(word) < 3 or _VOWEL.search(word) for word in words)
+    return spoken and sum(map(len, words)) > SHORT_WORD * len(words)
 
 
 def bits(token: str) -> float:
