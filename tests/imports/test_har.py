@@ -46,6 +46,60 @@ def test_a_visit_with_a_sync(tmp_path) -> None:
     assert set(zip(syncs["source"], syncs["target"], strict=True)) == {("first.net", "second.org")}
 
 
+def chrome(url: str, at: str, set_cookie: str = "", to: str = "", script: str = "") -> dict:
+    """An entry as Chrome's DevTools export it: no list of cookies, a stack of scripts."""
+    lines = [{"name": "Set-Cookie", "value": set_cookie}] if set_cookie else []
+    return {
+        "_initiator": {"type": "script", "stack": {"callFrames": [{"url": script}]}},
+        "_resourceType": "image",
+        "startedDateTime": at,
+        "time": 12.5,
+        "request": {"method": "GET", "url": url, "headers": [{"name": "accept", "value": "*/*"}],
+                    "cookies": []},
+        "response": {"status": 302 if to else 200, "headers": lines, "cookies": [],
+                     "redirectURL": to},
+    }  # fmt: skip
+
+
+def firefox(url: str, at: str, set_cookie: str = "", to: str = "", script: str = "") -> dict:
+    """An entry as Firefox exports it: local times, lists of cookies, no initiator."""
+    name, _, value = set_cookie.partition(";")[0].partition("=")
+    cookies = [{"name": name, "value": value, "expires": COOKIE["expires"], "httpOnly": False}]
+    return {
+        "startedDateTime": at.replace("T10:", "T11:").replace("Z", "+01:00"),
+        "pageref": "page_1",
+        "time": 12,
+        "request": {"method": "GET", "url": url, "headers": [], "cookies": [], "bodySize": 0},
+        "response": {"status": 302 if to else 200, "headers": [], "redirectURL": to,
+                     "cookies": cookies if set_cookie else []},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", [chrome, firefox])
+def test_redirects_and_cookies_are_understood_as_browsers_export_them(tmp_path, entry) -> None:
+    at = "2026-11-23T10:00:0{}.000Z"
+    line = f"uid={SYNCED}; Domain=.first.net; Max-Age=31536000; Secure"
+    file = as_json(
+        tmp_path / "a.har",
+        har(
+            entry("https://news.example.com/", at.format(0)),
+            entry("https://a.first.net/px", at.format(1), set_cookie=line, to="/go",
+                  script="https://tags.example.org/t.js"),
+            entry("https://a.first.net/go", at.format(2), to=f"//b.second.org/in?u={SYNCED}"),
+            entry(f"https://b.second.org/in?u={SYNCED}", at.format(3),
+                  script="https://tags.example.org/t.js"),
+        ),
+    )  # fmt: skip
+    (row,) = (
+        findings.compute(brought("har", file, into=tmp_path / "r"))
+        .tables["syncs"]
+        .to_dict("records")
+    )
+    assert (row["source"], row["target"], row["place"]) == ("first.net", "second.org", "redirect")
+    assert (row["chain"], row["hops"]) == ("first.net>first.net", 2)
+    assert row["initiator"] == ("tags.example.org" if entry is chrome else "")
+
+
 def test_report_and_check_work(tmp_path) -> None:
     file = as_json(tmp_path / "a.har", har(request("https://news.example.com/")))
     recording = brought("har", file, file, into=tmp_path / "r")

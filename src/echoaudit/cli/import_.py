@@ -174,6 +174,20 @@ def har(
     return _bring(into, persona, account, "har", as_json, lambda scratch: har.stage(files, scratch))
 
 
+@command.command("openwpm", short_help="OpenWPM crawls: one visit per site visit.")
+@_files
+@_common
+def openwpm(
+    files: tuple[Path, ...], into: Path, persona: str, account: str | None, as_json: bool
+) -> int:
+    """Bring OpenWPM crawls (crawl-data.sqlite) in, each browser as an account."""
+    from echoaudit.imports import openwpm
+
+    return _bring(
+        into, persona, account, "openwpm", as_json, lambda scratch: openwpm.stage(files, scratch)
+    )
+
+
 def _bring(
     into: Path, persona: str, account: str | None, kind: str, as_json: bool, stage: Stage
 ) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from echoaudit.domains import registrable
 from echoaudit.errors import BadInput
@@ -154,23 +154,51 @@ def host_of(url: str) -> str:
 
 
 def _requests(har: Mapping[str, Any]) -> Iterator[Request]:
-    chains: dict[str, tuple[str, ...]] = {}
+    chains = _Chains()
     for entry in _list(_dict(har.get("log")).get("entries")):
         request = _request(_dict(entry), chains)
         if request is not None:
             yield request
 
 
-def _request(entry: Mapping[str, Any], chains: dict[str, tuple[str, ...]]) -> Request | None:
+class _Chains:
+    """Which requests redirects led to: by the request's id, else by the address they named.
+
+    Only some tools write down an id that a whole chain has.
+    """
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, tuple[str, ...]] = {}
+        self._by_address: dict[str, tuple[str, ...]] = {}
+
+    def before(self, entry: Mapping[str, Any], url: str, site: str) -> tuple[str, ...]:
+        """The sites before a request; it is noted for those that follow."""
+        key = entry.get("_requestId")
+        if key is not None:
+            found = self._by_id.get(str(key), ())
+            self._by_id[str(key)] = (*found, site)
+            return found
+        found = self._by_address.pop(url, ())
+        target = _text(_dict(entry.get("response")).get("redirectURL"))
+        if target:
+            self._by_address[_joined(url, target)] = (*found, site)
+        return found
+
+
+def _joined(base: str, target: str) -> str:
+    try:
+        return urljoin(base, target)
+    except ValueError:
+        return ""
+
+
+def _request(entry: Mapping[str, Any], chains: _Chains) -> Request | None:
     request, response = _dict(entry.get("request")), _dict(entry.get("response"))
     url, time = request.get("url"), _time(entry.get("startedDateTime"))
     host = host_of(url) if isinstance(url, str) else ""
     if not host or time is None or not isinstance(url, str):
         return None
-    key = str(entry.get("_requestId", id(entry)))
     site = registrable(host)
-    chain = chains.get(key, ())
-    chains[key] = (*chain, site)
     return Request(
         time=time,
         url=url,
@@ -178,7 +206,7 @@ def _request(entry: Mapping[str, Any], chains: dict[str, tuple[str, ...]]) -> Re
         site=site,
         headers=tuple(_pairs(request.get("headers"))),
         body=_text(_dict(request.get("postData")).get("text")),
-        chain=chain,
+        chain=chains.before(entry, url, site),
         initiator=_initiator(entry),
         stored=tuple(_stored(entry, response, host, time)),
     )
@@ -186,7 +214,9 @@ def _request(entry: Mapping[str, Any], chains: dict[str, tuple[str, ...]]) -> Re
 
 def _initiator(entry: Mapping[str, Any]) -> str:
     cause = _dict(entry.get("_initiator"))
-    places = [*_list(cause.get("scripts"))[:1], cause.get("url"), entry.get("_document")]
+    frames = map(_dict, _list(_dict(cause.get("stack")).get("callFrames")))
+    scripts = [*_list(cause.get("scripts")), *(frame.get("url") for frame in frames)]
+    places = [*scripts[:1], cause.get("url"), entry.get("_document")]
     return next((host for place in places if (host := host_of(_text(place)))), "")
 
 
@@ -198,11 +228,27 @@ def _stored(
         for cookie in _list(entry.get("_blockedCookies"))
         if _dict(cookie).get("direction") == "response"
     }
-    for found in map(_dict, _list(response.get("cookies"))):
+    for found in map(_dict, _list(response.get("cookies")) or _set_cookies(response)):
         name, value = _text(found.get("name")), _text(found.get("value"))
         if name and name not in refused:
             domain = _text(found.get("domain")).lstrip(".") or host
             yield Cookie(registrable(domain), name, value, _expiry(found, time))
+
+
+def _set_cookies(response: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Cookies out of the headers, where a tool lists none."""
+    lines = [line for name, value in _pairs(response.get("headers")) if name == "set-cookie"
+             for line in value.split("\n")]  # fmt: skip
+    return [cookie for line in lines if (cookie := _set_cookie(line))]
+
+
+def _set_cookie(line: str) -> dict[str, str]:
+    pair, *more = line.split(";")
+    name, equals, value = pair.partition("=")
+    said = {key.strip().lower(): text.strip() for key, _, text in (a.partition("=") for a in more)}
+    known = {"domain": "domain", "expires": "expires", "max-age": "_maxAge"}
+    found = {ours: said[theirs] for theirs, ours in known.items() if theirs in said}
+    return {"name": name.strip(), "value": value.strip(), **found} if equals else {}
 
 
 def _expiry(cookie: Mapping[str, Any], time: float) -> float | None:
