@@ -96,6 +96,24 @@ def test_personas_are_spread_over_each_round(study: LoadedStudy, config: Config)
     assert set(firsts) == {"fashion", "vanilla"}
 
 
+def test_every_account_is_done_with_a_block_of_sites_before_any_goes_on(
+    study: LoadedStudy, config: Config
+) -> None:
+    made = planned(study, config, rounds={"before": 1, "after": 1, "block": 3})
+    rounds = [wave for wave in made.waves if wave.kind == "visits"]
+    assert [wave.name for wave in rounds] == [
+        *("before-1.1", "before-1.2", "before-1.3"),
+        *("after-1.1", "after-1.2", "after-1.3"),
+    ]
+    everybody = {track.account for track in rounds[0].tracks}
+    for wave in rounds:
+        assert {track.account for track in wave.tracks} == everybody
+        assert len({tuple(step.site for step in track.steps) for track in wave.tracks}) == 1
+    seen = [step.site.site for wave in rounds[:3] for step in wave.tracks[0].steps if step.site]
+    assert sorted(seen) == sorted(site["site"] for site in SITES)
+    assert [len(wave.tracks[0].steps) for wave in rounds[:3]] == [3, 3, 2]
+
+
 def test_idle_comes_first_and_can_be_left_out(study: LoadedStudy, config: Config) -> None:
     wave = next(w for w in planned(study, config).waves if w.kind == "sessions")
     assert {track.steps[0].kind for track in wave.tracks} == {"idle"}

@@ -377,6 +377,8 @@ class Rounds(Strict):
     """Rounds after the sessions."""
     topic: int = Field(default=1, ge=1, le=100)
     """Passes over a topic's sites by the personas that browse it, between before and after."""
+    block: int = Field(default=10, ge=1, le=1000)
+    """Sites that every account visits before any goes on: accounts see a site close in time."""
 
 
 class SpeakerSettings(Strict):

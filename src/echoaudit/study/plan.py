@@ -132,8 +132,9 @@ def plan(study: LoadedStudy, config: Config) -> Plan:
     """The steps of ``study`` under ``config``.
 
     Sign-in and opting out, baseline rounds, sessions, visits to topics, rounds after. In a round
-    every account visits the same sites in the same order, and accounts of all personas are
-    interleaved, so that time cannot pass for treatment.
+    every account visits the same sites in the same order, a block of sites at a time, and accounts
+    of all personas are interleaved, so that time cannot pass for treatment. The number of rounds is
+    fixed here: nothing that is found on the way can end or extend a run.
 
     Raises:
         BadInput: when there are pages to visit nowhere and no lab to bring them, or a persona
@@ -220,11 +221,15 @@ def _rounds(
     for index in range(1, number + 1):
         name = f"{phase}-{index}"
         order = _shuffled(sites, config.seed, name, "sites")
-        tracks = (
-            Track(who, tuple(_visit(who, site, phase, index) for site in order))
-            for who in _interleaved(study, config, name)
-        )
-        yield Wave(name, "visits", tuple(tracks) if sites else ())
+        size = config.rounds.block
+        blocks = [order[first : first + size] for first in range(0, len(order), size)]
+        for place, block in enumerate(blocks, 1):
+            part = name if len(blocks) == 1 else f"{name}.{place}"
+            tracks = (
+                Track(who, tuple(_visit(who, site, phase, index) for site in block))
+                for who in _interleaved(study, config, part)
+            )
+            yield Wave(part, "visits", tuple(tracks))
 
 
 def _visit(account: Account, site: Site, phase: Phase, index: int) -> Step:
