@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from echoaudit.findings.ads import ad_channels_table, ad_creatives_table
 from echoaudit.findings.attribution import attribution_table
 from echoaudit.findings.audio_ads import ADS, COUNTS, CREATIVES
 from echoaudit.findings.excluded import excluded_table
@@ -10,6 +11,7 @@ from echoaudit.findings.imc2023 import imc2023_table
 from echoaudit.findings.shares import reach_table, shares_table
 from echoaudit.findings.steps import DELIVERY, STEPS, delivery_table
 from echoaudit.findings.tables import schemas
+from echoaudit.outcomes.ads import TABLE as WEB_ADS
 from echoaudit.outcomes.enabling import TABLE as ENABLING
 from echoaudit.study.models import Claim
 
@@ -167,6 +169,28 @@ def syncs(personas):
     return pd.DataFrame(rows)
 
 
+def ads(personas, treated):
+    """One ad that everybody is shown, and one of each treated persona's own."""
+    rows = []
+    for account, persona in people(personas):
+        shown = [("bank.example", "Save more with a savings account")]
+        shown += [("shoes.example", "New fashion every week")] * (persona in treated)
+        for index, (advertiser, text) in enumerate(shown):
+            rows.append(
+                {
+                    "visit": f"{account}/visits/a1-daily-news", "index": index,
+                    "account": account, "persona": persona, "phase": "after", "round": 1,
+                    "site": "daily-news", "channel": "publisher", "kind": "prebid",
+                    "slot": "banner", "size": "300x250", "creative": f"{advertiser}-1",
+                    "bidder": "ix", "creative_id": "7", "cpm_usd": 0.4, "advertiser": advertiser,
+                    "basis": "bid", "landing": f"https://{advertiser}/", "party": "",
+                    "vendor_skills": "", "text": text, "image": f"ads/{index:02}.png",
+                    "picture_hash": "", "markup_sha256": "ab" * 32,
+                }
+            )  # fmt: skip
+    return WEB_ADS.conform(rows)
+
+
 def captures(steps):
     sessions = steps[steps["kind"].isin(["session", "idle"])]
     return pd.DataFrame(
@@ -289,6 +313,12 @@ def simulate(claims, *, personas=None, lifts=None, answered=True, confounded=0, 
     said.loc[mixed, "answered_by"] = "other skill"
     said.loc[mixed, "answerer"] = list(SKILLS.values())[-1]
     said.loc[mixed, "confounded"] = True
+    tables["ads"] = ads(personas, treated)
+    planned = study(personas, treated, claims)
+    tables["ad_creatives"] = ad_creatives_table(tables["ads"], tables["steps"], planned)
+    tables["ad_channels"] = ad_channels_table(
+        tables["ads"], tables["ad_creatives"], tables["bids"], planned
+    )
     tables["excluded"] = excluded_table({"exclude": list(exclude)}, said)
     rest = [tables[name] for name in ("captures", "steps", "excluded")]
     tables["attribution"] = attribution_table(tables["endpoints"], *rest)

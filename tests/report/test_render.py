@@ -100,7 +100,7 @@ def test_sections_come_in_the_order_a_reader_asks(paper):
     reader = Reader(paper)
     assert [a["id"] for a in reader.all("section")] == [
         "verdicts", "coverage", "bids", "checks", "speech", "endpoints", "shares", "data", "syncs",
-        "density", "method", "limits", "versions",
+        "ads", "density", "method", "limits", "versions",
     ]  # fmt: skip
     assert {a["href"][1:] for a in reader.all("a") if a["href"] != "#verdicts"} | {"verdicts"} == {
         a["id"] for a in reader.all("section")
@@ -328,3 +328,22 @@ def test_the_answers_do_not_claim_what_nobody_knows():
     assert "fashion-above-vanilla: cannot be told, for" in text
     assert "Traffic of Echos: none was captured." in text
     assert "unknown, for no device let itself be decrypted" in text
+
+
+def test_ads_are_shown_with_words_for_who_cannot_see_them():
+    info, tables, provenance = simulate([CLAIM])
+    picture = b"\xff\xd8 pixels"
+    text = render(info, tables, [], provenance, pictures={"shoes.example-1": picture})
+    (image,) = Reader(text).all("img")
+    assert image["src"].startswith("data:image/jpeg;base64,/9ggcGl4ZWxz")
+    assert image["alt"] == "Ad of shoes.example: New fashion every week"
+    section = text.partition('<section id="ads"')[2]
+    assert "12 ads filled slots: 2 creatives of 2 known advertisers" in section
+    assert "1 creative reached accounts of one persona only" in section
+    card = re.sub("<[^>]+>", " ", section.partition("<li")[2].partition("</li>")[0])
+    assert "only fashion" in card and "seen by fashion 3 of 3" in card
+    hostile = HOSTILE[1]
+    poisoned_ads = tables["ad_creatives"].assign(text=hostile, advertiser=hostile)
+    tables = {**tables, "ad_creatives": poisoned_ads}
+    attacked = Reader(render(info, tables, [], provenance, pictures={"shoes.example-1": picture}))
+    assert [set(image) for image in attacked.all("img")] == [{"src", "alt"}]

@@ -212,14 +212,18 @@ def write_report(
 
     ``methods`` names other methods to show beside the conclusions (``imc2023``).
     """
+    from echoaudit.findings.pictures import pictures
     from echoaudit.report import render
+    from echoaudit.report.ads import gallery_order
 
+    shown = gallery_order(findings.tables["ad_creatives"])
     page = render(
         {**recording.info, "study": recording.study},
         findings.tables,
         findings.conclusions,
         findings.provenance,
         methods,
+        pictures(recording, findings.tables["ads"], shown),
     )
     write_text(report, page)
 

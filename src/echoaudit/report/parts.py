@@ -86,6 +86,19 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class Card:
+    """A picture with what is known of it."""
+
+    title: str
+    image: Markup
+    """A ``data:`` address made of pixels alone."""
+    alt: str
+    facts: tuple[str, ...] = ()
+    mark: str = ""
+    """What sets it apart, shown first; empty for most."""
+
+
+@dataclass(frozen=True)
 class Section:
     """A part of the page with its own heading."""
 
@@ -95,6 +108,8 @@ class Section:
     """Its name in the page's navigation."""
     lead: str = ""
     figures: tuple[Figure, ...] = ()
+    cards: tuple[Card, ...] = ()
+    cards_title: str = ""
     tables: tuple[Table, ...] = ()
     folded: tuple[Table, ...] = ()
     """Tables that open on demand."""

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from echoaudit.inference import Conclusion
 from echoaudit.report import (
+    ads,
     audio_ads,
     bids,
     coverage,
@@ -40,12 +41,13 @@ def render(
     conclusions: Sequence[Conclusion],
     provenance: Mapping[str, Any],
     methods: Sequence[str] = (),
+    pictures: Mapping[str, bytes] | None = None,
 ) -> str:
     """The report as one HTML file without script or anything to fetch.
 
     ``info`` is the recording's description with its study under ``study``; ``tables`` are those
-    of findings; ``methods`` are shown beside the conclusions (``imc2023``). Equal arguments give
-    equal bytes.
+    of findings; ``methods`` are shown beside the conclusions (``imc2023``);
+    ``pictures`` are JPEGs of ads by creative. Equal arguments give equal bytes.
     Everything in them is shown as text, whatever it contains.
     """
     study = stated(info.get("study"))
@@ -73,7 +75,7 @@ def render(
                 if t is not None
             ],
             sections=_shown(
-                _sections(tables, conclusions, accounts, colours, study, methods),
+                _sections(tables, conclusions, accounts, colours, study, methods, pictures or {}),
                 tables,
                 _is_imported(info),
             ),
@@ -107,6 +109,7 @@ def _sections(
     colours: dict[str, str],
     study: StatedStudy,
     methods: Sequence[str],
+    pictures: Mapping[str, bytes],
 ) -> list[Section]:
     skills = {skill.id: skill.name for persona in study.personas for skill in persona.skills}
     return [
@@ -119,8 +122,15 @@ def _sections(
         shares.section(tables["attribution"], tables["shares"], tables["reach"], accounts, skills),
         data_types.section(_kept(tables, "data_types"), tables["decrypted"], skills),
         syncs.section(tables["syncs"], tables["parties"]),
+        *_ads(tables, pictures),
         density.section(tables["endpoints"], tables["captures"]),
     ]
+
+
+def _ads(tables: Mapping[str, pd.DataFrame], pictures: Mapping[str, bytes]) -> Iterator[Section]:
+    """Only where ads were seen."""
+    if len(tables["ad_creatives"]):
+        yield ads.section(tables["ad_creatives"], tables["ad_channels"], pictures)
 
 
 def _audio_ads(tables: Mapping[str, pd.DataFrame]) -> Iterator[Section]:
