@@ -50,7 +50,9 @@ def exclusive(
         for ad, accounts in heard.items()
         if FEWEST <= len(accounts) <= max(sizes, default=0)
     }
-    # An ad of a control only is in the family too: whose it is, is what the labels decide.
+    # What happened to fall to one treated persona has the chance of that; all others have p = 1, or
+    # the family would take every ad that could have fallen so for one that did.
+    tested = {ad: p if _is_own(heard[ad], persona_of, treated) else 1.0 for ad, p in tested.items()}
     adjusted = dict(zip(tested, _corrected(list(tested.values())), strict=True))
     found = []
     for ad, accounts in sorted(heard.items()):
@@ -60,6 +62,13 @@ def exclusive(
         claimed = own in treated and q is not None and q <= ALPHA
         found.append(Exclusive(ad, len(accounts), own, tested.get(ad), q, claimed))
     return found
+
+
+def _is_own(
+    accounts: frozenset[str], persona_of: Mapping[str, str], treated: Sequence[str]
+) -> bool:
+    personas = {persona_of[account] for account in accounts}
+    return len(personas) == 1 and personas <= set(treated)
 
 
 def chance(accounts: int, sizes: Sequence[int], total: int) -> float:
