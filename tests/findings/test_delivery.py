@@ -8,7 +8,10 @@ from echoaudit.outcomes.utterances import TABLE as UTTERANCES
 
 def step(kind, phase, state, account="web-1"):
     persona = account.rpartition("-")[0]
-    return {"account": account, "persona": persona, "kind": kind, "phase": phase, "state": state}
+    return {
+        "step": f"{account}/{kind}-{phase}", "account": account, "persona": persona, "kind": kind,
+        "phase": phase, "state": state,
+    }  # fmt: skip
 
 
 def test_visits_to_a_topic_and_opt_outs_are_counted_apart_from_the_rounds():
