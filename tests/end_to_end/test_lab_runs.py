@@ -18,10 +18,7 @@ from echoaudit.errors import ExitCode
 pytestmark = [pytest.mark.timeout(900)]
 HERE = Path(__file__).parent
 FEW = {"accounts__treated": "1", "accounts__control": "3"}
-KILLS = (
-    *((0, 0.5), (0, 1), (0, 2), (0, 3), (0, 4), (0, 6)),
-    *((1, 0.2), (5, 0.7), ("fashion-1", 0.3), (14, 1)),
-)
+KILLS = ((0, 1), (0, 3), (1, 0.2), (5, 0.7), ("fashion-1", 0.3), (14, 1))
 """When a run is killed, as seconds after a number of steps or after an account's first answer:
 starting, signing in, visiting, talking, visiting again."""
 
@@ -45,8 +42,7 @@ def unplugged(lab: Lab) -> Interrupted:
 
     A loudspeaker is unplugged in the middle. Idle long enough to tell the Echo's own chatter by.
     """
-    world = lab.small_world("traps", "harbor-gazette", "quiet-scores")
-    settings = {"lab__world": world, "conversation__idle": "20"}
+    settings = {"lab__world": "traps", "conversation__idle": "20"}
     code, said = lab.unplug("paper", "fashion-1", **settings)
     folder = lab.folder / "recordings" / "paper"
     verified = lab.command("verify", str(folder)).returncode
@@ -63,15 +59,6 @@ def unplugged(lab: Lab) -> Interrupted:
 def paper(unplugged: Interrupted) -> Run:
     """The whole run."""
     return unplugged.run
-
-
-@pytest.fixture(scope="module")
-def killed(lab: Lab) -> Run:
-    """A run without targeting that was killed ten times before it could end."""
-    null = {"lab__world": lab.small_world("null", "field-and-kettle"), **FEW, **FAST}
-    ended = [lab.kill("killed", steps, seconds, **null) for steps, seconds in KILLS]
-    assert ended == [None] * len(KILLS), "a run ended by itself before it could be killed"
-    return lab.run("killed", **null)
 
 
 # --- with real sound: alone, or it is lost ------------------------------------------------------
@@ -118,6 +105,7 @@ def test_findings_recover_the_planted_truth(paper: Run) -> None:
         "data types",
         "syncs",
         "bids",
+        "ads",
     }
     assert 1.8 < score["effects"][0]["planted"] < 2.2
 
@@ -201,10 +189,6 @@ def test_the_traps_were_really_set(paper: Run) -> None:
 # --- in the fast air: beside whatever else runs -------------------------------------------------
 
 
-def test_without_targeting_nothing_is_claimed(killed: Run) -> None:
-    assert killed.conclusion["state"] != "supported"
-
-
 def test_without_sound_there_is_no_effect_and_the_run_says_why(lab: Lab) -> None:
     world = lab.small_world("paper", "field-and-kettle")
     quiet = {"speaker__gain": "0", "conversation__attempts": "1", **FEW, **FAST}
@@ -237,7 +221,12 @@ def test_a_world_never_seen_before_is_recovered(lab: Lab) -> None:
     assert set(quic["account"]) >= {"gardener-1"}
 
 
-def test_killed_ten_times_nothing_is_lost_or_doubled(killed: Run) -> None:
+def test_killed_again_and_again_nothing_is_lost_doubled_or_claimed(lab: Lab) -> None:
+    null = {"lab__world": lab.small_world("null", "field-and-kettle"), **FEW, **FAST}
+    ended = [lab.kill("killed", steps, seconds, **null) for steps, seconds in KILLS]
+    assert ended == [None] * len(KILLS), "a run ended by itself before it could be killed"
+    killed = lab.run("killed", **null)
+    assert killed.conclusion["state"] != "supported", "nobody targets anybody in this world"
     assert killed.status("verify", "--level", "full") == 0
     lines = (killed.folder / "journal.jsonl").read_text().splitlines()
     journal = [json.loads(line) for line in lines]

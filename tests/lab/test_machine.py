@@ -269,6 +269,7 @@ def test_whatever_is_missing_busy_or_dead_is_one_clear_line(folder: Path) -> Non
     assert "192.168.77.1" not in said["after busy"]
 
 
+@pytest.mark.lab
 @needs_machine
 def test_devices_on_the_network_are_found_and_absent_ones_named(folder: Path) -> None:
     result = on_machine("look", folder)

@@ -158,7 +158,9 @@ def crawl(folder: Path, *, accounts: int, visits: int, kills: int, seed: int = 1
 def _goes_through(config: Config, chosen: Plan, recording: Recording, rooms: Rooms) -> bool:
     with recording:
         try:
-            Runner(config, chosen, recording, rooms, Lines(len(chosen_steps(chosen)), 0)).run()
+            Runner(
+                config, chosen, recording, rooms, Lines(chosen, config, recording.finished)
+            ).run()
         except Unavailable:
             return False
         recording.seal()
