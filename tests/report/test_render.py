@@ -1,6 +1,7 @@
 """The page is one harmless, complete, readable file, whatever a recording contains."""
 
 import re
+from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -27,9 +28,19 @@ HOSTILE = (
 )
 
 
+@cache
+def usual():
+    """The study that most pages here show."""
+    info, tables, provenance = simulate((CLAIM,))
+    return info, tables, provenance, conclude_all((CLAIM,), tables)
+
+
 def page(claims=(CLAIM,), change=None, methods=(), **design):
-    info, tables, provenance = simulate(claims, **design)
-    conclusions = conclude_all(claims, tables)
+    if claims == (CLAIM,) and not design:
+        info, tables, provenance, conclusions = usual()
+    else:
+        info, tables, provenance = simulate(claims, **design)
+        conclusions = conclude_all(claims, tables)
     if change:
         info, tables = change(info, tables)
     return render(info, tables, conclusions, provenance, methods)
@@ -229,12 +240,17 @@ def test_undecrypted_devices_are_unknown_and_not_clean():
     assert "so what was sent is unknown" in page(change=sealed)
 
 
+@cache
+def with_plain_text():
+    return Reader(page(change=lambda info, tables: poisoned(info, tables, "text")))
+
+
 @pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_text_in_every_field_is_shown_as_text(hostile):
     def poison(info, tables):
         return poisoned(info, tables, hostile)
 
-    clean = Reader(page(change=lambda info, tables: poisoned(info, tables, "text")))
+    clean = with_plain_text()
     text = page(change=poison)
     reader = Reader(text)
     assert {t for t, _ in reader.elements} <= {t for t, _ in clean.elements}
