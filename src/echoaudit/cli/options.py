@@ -168,7 +168,9 @@ def show_verdicts(as_json: bool, found: Findings, folder: Path, report: Path | N
         "report": str(report) if report else None,
     }
     lines = [
-        f"{conclusion.state.upper()}: {conclusion.sentence}" for conclusion in found.conclusions
+        f"{conclusion.state.upper()}{' (exploratory)' * conclusion.exploratory}: "
+        f"{conclusion.sentence}"
+        for conclusion in found.conclusions
     ]
     lines += [f"NOTE: {warning}" for warning in found.warnings]
     if report:
