@@ -38,6 +38,14 @@ def test_a_pilot_gives_variances_and_pace(stranger: Stranger) -> None:
     assert found["pace"]["measured"] is True
 
 
+def test_the_page_says_where_its_variances_are_from(stranger: Stranger) -> None:
+    asked = ("plan", "personas/fashion.yaml", "--account-sd", "0.3", "-o", "plan.html")
+    assert stranger.in_fork(*asked, "--pilot", str(GOLDEN)).code == 0
+    page = (stranger.folder / "plan.html").read_text()
+    assert "a pilot of 3 accounts" in page and "stated: change" in page
+    assert "no pilot" not in page
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

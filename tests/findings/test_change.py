@@ -73,7 +73,7 @@ def test_a_new_contact_is_counted_in_accounts_of_each_persona(found: findings.Fi
     assert back["endpoint", "ads.new.example"] == "vanished"
 
 
-def test_advertisers_of_ads_on_pages_are_compared_where_both_have_them(
+def test_advertisers_of_ads_on_pages_are_compared(
     found: findings.Findings,
 ) -> None:
     names = ("persona", "account", "advertiser")
@@ -82,8 +82,6 @@ def test_advertisers_of_ads_on_pages_are_compared_where_both_have_them(
     later = with_tables(found, ads=pd.DataFrame(seen, columns=names, dtype="string"))
     (shift,) = changed(earlier, later).shifts
     assert (shift.kind, shift.what, shift.after) == ("advertiser", "shop.example", (1, 1))
-    bare = replace(found, tables={n: t for n, t in found.tables.items() if n != "ads"})
-    assert changed(bare, later).shifts == ()
 
 
 def test_what_was_not_looked_at_has_not_vanished(found: findings.Findings) -> None:

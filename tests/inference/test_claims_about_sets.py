@@ -72,13 +72,6 @@ def test_sets_of_their_own_are_supported_and_like_sets_are_not(outcome, measure)
     assert json.loads(json.dumps(found.to_json(), allow_nan=False))["sets"]["things"] > 0
 
 
-def test_without_pages_ads_nobody_was_observed():
-    facts = tables(OWN)
-    del facts["ads"]
-    found = one({"outcome": "ads", "measure": "exclusive"}, facts)
-    assert found.reason == "only 0 of 3 accounts of fashion were observed"
-
-
 def test_ads_are_counted_per_hour():
     facts = tables(ALIKE)
     usual = one({"outcome": "audio-ads", "measure": "count"}, facts)
@@ -105,6 +98,15 @@ def test_counts_without_spread_are_never_certain_with_few_accounts():
     assert found.state == "insufficient"
     assert found.reason.startswith("unreplicated: 1 account of fashion and 4 accounts of vanilla")
     assert "19 accounts of vanilla" in found.needed
+
+
+@pytest.mark.parametrize("measure", ["count", "distance", "exclusive", "accounts"])
+def test_one_account_an_arm_is_unreplicated(measure):
+    direction = "different" if measure == "distance" else "higher"
+    claim = {"outcome": "endpoints", "measure": measure, "direction": direction}
+    found = one(claim, tables([{"a"}, {"b"}], treated=1, control=1))
+    assert found.state == "insufficient"
+    assert found.reason.startswith("unreplicated: 1 account of fashion and 1")
 
 
 def test_requests_do_not_count():

@@ -153,3 +153,15 @@ def test_errors_and_warnings_of_the_console_are_kept_and_nothing_else(visited):
     assert not any("fine" in e["text"] for e in told)
     badge = next(e for e in told if "badge" in e["text"])
     assert (badge["url"], badge["target"]) == (f"https://{PARTNER}/badge", "iframe")
+
+
+def test_an_ad_that_hides_its_elements_from_scripts_is_noted_and_the_visit_whole(
+    sites, browser, tmp_path
+):
+    hiding = "<form><input name=getAttribute><input name=getBoundingClientRect></form>Buy this"
+    slot = f"<ins class=adsbygoogle style='display:block;height:90px'>{hiding}</ins>"
+    sites.pages[NEWS, "/hiding"] = Answer(f"<body>{slot}")
+    visit = browser.visit(f"https://{NEWS}/hiding", tmp_path)
+    assert visit.state == "complete"
+    assert read(tmp_path, "ads.json") == []
+    assert any("an ad could not be read" in note for note in visit.notes)

@@ -101,9 +101,10 @@ def command(
         variances = replace(variances, **given)  # type: ignore[arg-type]
     question = Question(study, config, variances, pace, effect, wanted, seed)
     found = answer(question)
+    basis = _basis(variances, tuple(given), pilot)
     if output is not None:
-        _write(output, question, found)
-    lines = _lines(question, found, tuple(given), pilot, output)
+        _write(output, question, found, basis)
+    lines = _lines(question, found, basis, output)
     options.show(as_json, _plain(question, found), lines)
     return ExitCode.OK
 
@@ -326,8 +327,8 @@ def _verdict(question: Question, found: Answer) -> list[str]:
     return lines
 
 
-def _basis(question: Question, given: Sequence[str], pilot: Path | None) -> str:
-    v = question.variances
+def _basis(v: Variances, given: Sequence[str], pilot: Path | None) -> str:
+    """Where the variances are from, in words."""
     source = (
         f"a pilot of {v.accounts} accounts, {pilot}" if pilot is not None else "assumed, no pilot"
     )
@@ -342,10 +343,8 @@ def _basis(question: Question, given: Sequence[str], pilot: Path | None) -> str:
     )
 
 
-def _lines(
-    question: Question, found: Answer, given: Sequence[str], pilot: Path | None, output: Path | None
-) -> list[str]:
-    lines = [*_verdict(question, found), _basis(question, given, pilot), ""]
+def _lines(question: Question, found: Answer, basis: str, output: Path | None) -> list[str]:
+    lines = [*_verdict(question, found), basis, ""]
     table = _designs(question, found)
     widths = [
         max(len(str(row[n])) for row in ([c.label for c in table.columns], *table.rows))
@@ -415,7 +414,7 @@ def _section(question: Question, found: Answer) -> Section:
     )
 
 
-def _write(output: Path, question: Question, found: Answer) -> None:
+def _write(output: Path, question: Question, found: Answer, basis: str) -> None:
     from echoaudit.findings.store import write_text
     from echoaudit.report.planning import page
 
@@ -424,6 +423,6 @@ def _write(output: Path, question: Question, found: Answer) -> None:
         f"rounds: {question.config.rounds.before} before, {question.config.rounds.after} after",
         f"seed {question.seed}",
     ]
-    words = [*_verdict(question, found)[1:], _basis(question, (), None)]
+    words = [*_verdict(question, found)[1:], basis]
     title = f"Plan of {question.study.name}"
     write_text(output, page(title, facts, words, _section(question, found)))

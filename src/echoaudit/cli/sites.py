@@ -57,6 +57,7 @@ def discover(
     browser = load_config(config_path, options.parse_settings(settings)).browser
     if into.suffix == ".yaml":
         raise BadInput(f"{into} is for the sites; allowed: another ending, such as .csv")
+    options.require_writable(into)
     entries = list(discovery.read_list(list_))[:limit]
     results = discovery.read_results(into)
     known = {site.domain for site in results}
@@ -102,7 +103,7 @@ def _examine(entry: Entry, settings: BrowserSettings, profile: Path, folder: Pat
 def _write_sites(path: Path, results: Sequence[Site]) -> None:
     import yaml
 
+    from echoaudit.findings.store import write_text
     from echoaudit.instruments.browser import discovery
 
-    text = yaml.safe_dump({"sites": discovery.as_sites(results)}, sort_keys=False)
-    path.write_text(text, encoding="utf-8")
+    write_text(path, yaml.safe_dump({"sites": discovery.as_sites(results)}, sort_keys=False))

@@ -26,7 +26,9 @@ AD_CREATIVES = Schema(
         Column("party", "string", "`platform`: its own products; `vendor`: of an installed skill."),
         Column("interests", "string", "Interests of the study that its words fit."),
         Column("exclusive_to", "string", "The only persona that saw it, in two accounts at least."),
-        Column("p", "float", "Chance that so many accounts fall into one treated persona."),
+        Column(
+            "p", "float", "Chance that so many accounts fall into one treated persona; 1 if not."
+        ),
         Column("p_adjusted", "float", "Corrected for all ads (Benjamini and Hochberg)."),
         Column("exclusive", "bool", "Whether it is called the persona's own."),
         Column("landing", "string", "Where it leads, without query."),

@@ -44,7 +44,9 @@ CREATIVES = Schema(
         Column(
             "exclusive_to", "string", "The only persona that heard it, in two accounts at least."
         ),
-        Column("p", "float", "Chance that so many accounts fall into one treated persona."),
+        Column(
+            "p", "float", "Chance that so many accounts fall into one treated persona; 1 if not."
+        ),
         Column("p_adjusted", "float", "Corrected for all ads (Benjamini and Hochberg)."),
         Column("exclusive", "bool", "Whether it is called the persona's own."),
         Column("text", "string", "Its longest transcript."),

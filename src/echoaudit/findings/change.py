@@ -95,8 +95,6 @@ def change(recordings: tuple[Recording, Recording], found: tuple[Findings, Findi
     shifts: list[Shift] = []
     unknown: list[str] = []
     for kind, look in KINDS.items():
-        if kind == "advertiser" and not ("ads" in before and "ads" in after):
-            continue
         rows, blind = _shifts(kind, look, before, after, personas)
         shifts += rows
         unknown += blind

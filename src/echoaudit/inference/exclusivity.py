@@ -29,7 +29,8 @@ class Exclusive:
     persona: str
     """The only persona that heard it, when enough of its accounts did; else empty."""
     p: float | None
-    """Chance that an ad of so many accounts falls into one treated persona; None: untested."""
+    """Chance that an ad of so many accounts falls into one treated persona; 1 when it did not.
+    None: untested."""
     adjusted: float | None
     claimed: bool
 
@@ -45,30 +46,27 @@ def exclusive(
         treated: personas of which it is asked whether they have ads of their own.
     """
     sizes = [sum(p == persona for p in persona_of.values()) for persona in treated]
+    own = {ad: _only_persona(accounts, persona_of) for ad, accounts in heard.items()}
+    # What happened to fall to one treated persona has the chance of that; all others have p = 1, or
+    # the family would take every ad that could have fallen so for one that did.
     tested = {
-        ad: chance(len(accounts), sizes, len(persona_of))
+        ad: chance(len(accounts), sizes, len(persona_of)) if own[ad] in treated else 1.0
         for ad, accounts in heard.items()
         if FEWEST <= len(accounts) <= max(sizes, default=0)
     }
-    # What happened to fall to one treated persona has the chance of that; all others have p = 1, or
-    # the family would take every ad that could have fallen so for one that did.
-    tested = {ad: p if _is_own(heard[ad], persona_of, treated) else 1.0 for ad, p in tested.items()}
     adjusted = dict(zip(tested, _corrected(list(tested.values())), strict=True))
     found = []
     for ad, accounts in sorted(heard.items()):
-        personas = {persona_of[account] for account in accounts}
-        own = personas.pop() if len(personas) == 1 and len(accounts) >= FEWEST else ""
         q = adjusted.get(ad)
-        claimed = own in treated and q is not None and q <= ALPHA
-        found.append(Exclusive(ad, len(accounts), own, tested.get(ad), q, claimed))
+        claimed = own[ad] in treated and q is not None and q <= ALPHA
+        found.append(Exclusive(ad, len(accounts), own[ad], tested.get(ad), q, claimed))
     return found
 
 
-def _is_own(
-    accounts: frozenset[str], persona_of: Mapping[str, str], treated: Sequence[str]
-) -> bool:
+def _only_persona(accounts: frozenset[str], persona_of: Mapping[str, str]) -> str:
+    """The only persona of enough accounts; empty when there are several, or too few accounts."""
     personas = {persona_of[account] for account in accounts}
-    return len(personas) == 1 and personas <= set(treated)
+    return personas.pop() if len(personas) == 1 and len(accounts) >= FEWEST else ""
 
 
 def chance(accounts: int, sizes: Sequence[int], total: int) -> float:

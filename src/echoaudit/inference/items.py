@@ -118,20 +118,14 @@ def _visited(tables: Tables, phase: str) -> set[str]:
 
 
 def _shown(column: str) -> Callable[[Tables], pd.DataFrame]:
-    """Ads on pages; a recording made before ads were kept has none, and nobody was observed."""
+    """Ads on pages."""
 
     def rows(tables: Tables) -> pd.DataFrame:
-        if "ads" not in tables:
-            return pd.DataFrame({"account": [], "item": [], "phase": []})
         ads = tables["ads"]
         named = _named(ads, column)
         return named.assign(phase=ads.loc[named.index, "phase"])
 
     return rows
-
-
-def _browsed(tables: Tables, phase: str) -> set[str]:
-    return _visited(tables, phase) if "ads" in tables else set()
 
 
 # --- streams ----------------------------------------------------------------------------------
@@ -163,7 +157,7 @@ SOURCES: Mapping[str, _Source] = {
     "syncs": _Source(_syncs, _visited),
     "audio-ads": _Source(_ads("segment"), _listened, _hours),
     "creatives": _Source(_ads("creative"), _listened),
-    "ads": _Source(_shown("creative"), _browsed),
-    "advertisers": _Source(_shown("advertiser"), _browsed),
+    "ads": _Source(_shown("creative"), _visited),
+    "advertisers": _Source(_shown("advertiser"), _visited),
 }
 """Outcomes of sets; ``study.models.MEASURES`` says by which measures they are compared."""

@@ -26,7 +26,8 @@ def flaw(examined: Examined) -> tuple[str, str] | None:
         _untreated,
         _unobserved if bids else _unseen,
         _incomplete,
-        *((_unreplicated,) if bids else ()),
+        # Labels of sets, permuted, tell when accounts are too few; scores need a spread.
+        *((_unreplicated,) if bids or examined.test is None else ()),
         _controls_differ,
     )
     return next(filter(None, (check(examined) for check in checks)), None)

@@ -136,12 +136,13 @@ def read(
     return ads
 
 
-def tags(inspector: Inspector, binding: str, tab: Target) -> tuple[str, ...]:
-    """Ad tags that the page has besides Prebid.js, of ``TAGS``."""
+def tags(inspector: Inspector, binding: str, tab: Target, notes: list[str]) -> tuple[str, ...]:
+    """Ad tags that the page has besides Prebid.js, of ``TAGS``; what hinders is added to notes."""
     params = {"expression": f"window[{binding!r}].tags()", "returnByValue": True}
     try:
         answer = inspector.call("Runtime.evaluate", params, tab.session)["result"]
-    except Unseen:
+    except Unseen as error:
+        notes.append(f"ad tags could not be read: {error}"[:200])
         return ()
     told = str(answer.get("value"))
     return tuple(tag for tag in TAGS if f'"{tag}"' in told)

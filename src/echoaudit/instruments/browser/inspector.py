@@ -67,15 +67,14 @@ class Inspector:
         ]
         for document, answer in asked:
             try:
-                found = answer.result(max(0.0, min(PATIENCE, self._end - time.monotonic())))
+                found = _value(answer.result(max(0.0, min(PATIENCE, self._end - time.monotonic()))))
             except (CommandFailed, FutureTimeout):
                 continue
-            yield document, found["result"].get("value")
+            yield document, found
 
     def evaluate(self, document: Document, expression: str) -> Any:
         """The value of an expression in the document's own world."""
-        answer = self.call(EVALUATE, _in(document, expression), document.session)
-        return answer["result"].get("value")
+        return _value(self.call(EVALUATE, _in(document, expression), document.session))
 
     def apply(self, document: Document, function: str, node: int) -> Any:
         """The value of a function with a node (by its ``backendNodeId``) as ``this``."""
@@ -86,7 +85,7 @@ class Inspector:
             "objectId": resolved["objectId"],
             "returnByValue": True,
         }
-        return self.call("Runtime.callFunctionOn", params, document.session)["result"].get("value")
+        return _value(self.call("Runtime.callFunctionOn", params, document.session))
 
     def node(self, expression: str, session: str, world: int | None) -> Mapping[str, Any]:
         """The node that an expression gives, as DevTools describes it."""
@@ -102,6 +101,13 @@ class Inspector:
         if target is None or target.kind != "iframe":
             return None
         return target.parent, target.id
+
+
+def _value(answer: Answer) -> Any:
+    """What a script of ours gave; pages may have names that hide an element's own from it."""
+    if "exceptionDetails" in answer:
+        raise CommandFailed("a script of ours failed on this page")
+    return answer["result"].get("value")
 
 
 def _in(document: Document, expression: str) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def look(course: Course) -> Seen:
         answers=list(_prebid_answers(course, notes)),
         ads=ads.read(inspector, session.binding, tab, places, course.looks, notes),
         storage=storage.read(inspector, urlsplit(course.url).hostname or ""),
-        ad_tags=ads.tags(inspector, session.binding, tab),
+        ad_tags=ads.tags(inspector, session.binding, tab, notes),
         picture=_picture(shot, notes),
         notes=notes,
     )
