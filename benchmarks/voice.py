@@ -37,7 +37,7 @@ from echoaudit.instruments.microphone import Microphone
 from echoaudit.instruments.speaker import Speaker, padded
 from echoaudit.instruments.voices import synthesise
 from echoaudit.lab.acoustics import acoustics
-from echoaudit.lab.air import Air, loudspeaker, microphone, socket_of
+from echoaudit.lab.air import Air, loudspeaker, microphone, server_of, socket_of
 from echoaudit.lab.cloud.context import StockedSkill
 from echoaudit.lab.cloud.voice import phrases, spoken
 from echoaudit.lab.echo import Echo
@@ -182,7 +182,11 @@ def hold(job: Job) -> list[Result]:
             ready.set()
 
     sound = acoustics(job.room)
-    place = SocketRoom(job.socket, sound) if job.socket else ServerRoom(job.account, sound, log)
+    place = (
+        SocketRoom(job.socket, sound)
+        if job.socket
+        else ServerRoom(job.account, sound, log, server_of(job.account, job.folder.parent / "air"))
+    )
     cloud = DirectCloud(job.skills)
     unused: Any = None
     echo = Echo(place, cloud, unused, job.account, log)  # type: ignore[arg-type]

@@ -1,11 +1,14 @@
 """Sound devices that vanish, refuse or are not there: one line, and the evidence so far stays."""
 
+import fcntl
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
 from echoaudit.errors import Unavailable
+from echoaudit.instruments.audio import open_stream
 from echoaudit.instruments.microphone import Microphone
 from echoaudit.instruments.speaker import Speaker
 from echoaudit.lab.air import Air
@@ -72,3 +75,46 @@ def test_a_device_that_cannot_do_16_khz(tmp_path, monkeypatch):
     monkeypatch.setenv("ALSA_CONFIG_PATH", str(config))
     with pytest.raises(Unavailable, match="'fixed' cannot be opened at 16 kHz mono"):
         Speaker(SpeakerSettings(device="fixed"), "one").say("Alexa, stop", tmp_path)
+
+
+@pytest.fixture
+def card(tmp_path, monkeypatch):
+    """A device of ALSA's that one program may have at a time, as sound cards are; its lock."""
+    source, library = Path(__file__).with_name("exclusive_card.c"), tmp_path / "card.so"
+    compiler = ["cc", "-shared", "-fPIC", "-o", str(library), str(source), "-lasound"]
+    subprocess.run(compiler, check=True)
+    lock, config = tmp_path / "lock", tmp_path / "asound.conf"
+    config.write_text(
+        "pcm.default { type null }\n"
+        "pcm.null { type null }\n"
+        f'pcm_type.exclusive {{ lib "{library}" }}\n'
+        f'pcm."card" {{ type exclusive lock "{lock}" hint {{ show on description "card" }} }}\n'
+    )
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(config))
+    return lock
+
+
+def test_a_card_that_another_program_uses(card, tmp_path):
+    settings = SpeakerSettings(device="card")
+    Speaker(settings, "one").say("Alexa, stop", tmp_path)
+    with card.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(Unavailable, match="no sound output device called 'card'") as busy:
+            Speaker(settings, "one").say("Alexa, stop", tmp_path)
+    assert busy.value.fix is not None
+    assert busy.value.fix.endswith("or, if 'card' is plugged in, end the program that uses it")
+    assert Speaker(settings, "one").say("Alexa, stop", tmp_path).dropped == 0
+
+
+def test_a_card_that_is_taken_after_it_was_found(card):
+    with open_stream("default", "output", 1024), card.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with (
+            pytest.raises(
+                Unavailable, match=r"'card' cannot be opened .*Device unavailable"
+            ) as busy,
+            open_stream("card", "output", 1024),
+        ):
+            pass
+    assert busy.value.fix is not None
+    assert "end the program that uses it" in busy.value.fix

@@ -13,15 +13,17 @@ from echoaudit.lab.air import PCM, RATE, Air
 
 
 def record(room: Air, source: str, seconds: float) -> np.ndarray:
-    command = f"timeout {seconds} parec {PCM} --latency-msec=50 --device={source}"
+    account = source.rpartition("-")[0]
+    server = f"--server=unix:{room.server(account)}"
+    command = f"timeout {seconds} parec {PCM} {server} --latency-msec=50 --device={source}"
     environment = {**os.environ, **room.environment()}
     done = subprocess.run(command.split(), capture_output=True, env=environment, check=False)
     return np.frombuffer(done.stdout, np.int16)
 
 
 @pytest.mark.sound
-def test_sixteen_rooms_open_together_and_each_is_silent(tmp_path):
-    accounts = [f"fashion-{number}" for number in range(1, 17)]
+def test_forty_rooms_open_together_and_each_is_silent(tmp_path):
+    accounts = [f"fashion-{number}" for number in range(1, 41)]
     with Air(accounts, tmp_path / "air") as room:
         script = (
             "from echoaudit.instruments.audio import devices\n"
@@ -40,8 +42,8 @@ def test_sixteen_rooms_open_together_and_each_is_silent(tmp_path):
         for account in accounts:
             assert names[air.loudspeaker(account)] == "False True"
             assert names[air.microphone(account)] == "True False"
-        assert len(names) == 2 * 16 + 1
-        quiet = record(room, air.ear("fashion-16"), 1)
+        assert len(names) == 2 * 40 + 1
+        quiet = record(room, air.ear("fashion-40"), 1)
     assert len(quiet) > RATE / 2
     assert not quiet.any()
 

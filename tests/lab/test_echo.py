@@ -21,7 +21,7 @@ from loopback_cloud import LoopbackCloud
 from echoaudit.instruments.microphone import Microphone
 from echoaudit.instruments.speaker import Speaker
 from echoaudit.instruments.voices import synthesise
-from echoaudit.lab.air import Air, socket_of
+from echoaudit.lab.air import Air, server_of, socket_of
 from echoaudit.lab.authority import load_or_make
 from echoaudit.lab.echo_contacts import Contact, ContactLog, Network
 from echoaudit.lab.echo_ear import RATE, WakeWord, commands, cut_into_frames
@@ -295,7 +295,11 @@ def real_air(folder, monkeypatch):
     with Air(["one"], folder / "air") as air:
         for name, value in air.environment().items():
             monkeypatch.setenv(name, value)
-        yield {}, "{account}-loudspeaker", "{account}-microphone"
+        yield (
+            {"server": server_of("one", folder / "air")},
+            "{account}-loudspeaker",
+            "{account}-microphone",
+        )
 
 
 @contextmanager

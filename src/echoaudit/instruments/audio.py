@@ -255,9 +255,11 @@ def _open_patiently(name: str, direction: Direction, block: int) -> Any:
 def _unavailable(name: str, direction: Direction, failure: Exception) -> Unavailable:
     able = [device for device in devices() if device.channels(direction)]
     if isinstance(failure, _Missing):
+        # PortAudio does not list a card that another program has for itself.
         return Unavailable(
             f"no sound {direction} device called {name!r}; there is {_names(able)}",
-            fix=f"set {_SETTING[direction]}.device in the configuration to one of these names",
+            fix=f"set {_SETTING[direction]}.device in the configuration to one of these names, "
+            f"or, if {name!r} is plugged in, end the program that uses it",
         )
     return Unavailable(
         f"sound {direction} device {name!r} cannot be opened at 16 kHz mono ({_reason(failure)})",

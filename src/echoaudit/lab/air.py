@@ -1,10 +1,12 @@
 """The air between loudspeakers, Echos and microphones: one virtual room per account.
 
-A room is two null sinks of one PulseAudio server: what the account's loudspeaker plays into
+A room is two null sinks of a PulseAudio server: what the account's loudspeaker plays into
 ``ACCOUNT-room`` is what its Echo's ear records; what the Echo says into ``ACCOUNT-reply`` is what
 the account's microphone records. The runner meets them as ALSA devices ``ACCOUNT-loudspeaker`` and
 ``ACCOUNT-microphone`` among PyAudio's devices, as it would meet sound cards. What loses its room is
 led ``NOWHERE``.
+
+A server takes 64 connections and a room needs four: many rooms are spread over several servers.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -27,6 +29,8 @@ RATE = 16_000
 START_TIMEOUT = 20.0
 SOCKET_LIMIT = 107
 """Longest path of a unix socket, in bytes."""
+ROOMS = 12
+"""Of one server."""
 NOISE_SECONDS = 20
 NOWHERE = "nowhere"
 """The default sink, which nobody hears."""
@@ -54,15 +58,20 @@ def mouth(account: str) -> str:
     return f"{account}-reply"
 
 
+def server_of(account: str, folder: Path) -> Path:
+    """The socket of the sound server that has an account's room."""
+    return folder / f"{account}.pulse"
+
+
 def socket_of(account: str, folder: Path) -> Path:
     """Where an account's Echo hears and speaks in the fast air."""
     return folder / f"{account}.sound"
 
 
 class Air:
-    """A sound server with one room per account; a context manager.
+    """Sound servers with one room per account; a context manager.
 
-    ``folder`` holds its socket, settings and log and must be visible to every process that
+    ``folder`` holds their sockets, settings and logs and must be visible to every process that
     speaks or hears. ``noise`` is the standard deviation of white noise at each microphone, as a
     fraction of full scale; the Echo's ear adds its own. ``Unavailable`` when PulseAudio is
     missing or does not start.
@@ -74,27 +83,28 @@ class Air:
         self._noise = noise
         self._running = ExitStack()
 
-    @property
-    def _socket(self) -> Path:
-        return self._folder / "pulse"
-
     def environment(self) -> dict[str, str]:
-        """Environment variables through which a process finds these rooms, and no other sound."""
-        return {
-            "ALSA_CONFIG_PATH": str(self._folder / "asound.conf"),
-            "PULSE_SERVER": f"unix:{self._socket}",
-            "PULSE_COOKIE": str(self._folder / "cookie"),
-            "PULSE_CLIENTCONFIG": str(self._folder / "client.conf"),
-            "PULSE_STATE_PATH": str(self._folder / "state"),
-            "PULSE_RUNTIME_PATH": str(self._folder / "runtime"),
-            "JACK_NO_START_SERVER": "1",
-        }
+        """Environment variables through which a process finds these rooms, and no other sound.
+
+        PulseAudio's own programs find the rooms of the first server; for any account's, name
+        `server` to them.
+        """
+        return _environment(self._folder, self._folder / "0")
+
+    def server(self, account: str) -> Path:
+        """The socket of the sound server that has an account's room."""
+        return server_of(account, self._folder)
 
     def __enter__(self) -> Air:
-        self._write_settings()
+        _check_path(self._folder / "0" / "pulse")
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        settings = alsa_settings(self._accounts, self._folder)
+        (self._folder / "asound.conf").write_text(settings, encoding="utf-8")
+        (self._folder / "client.conf").write_text("autospawn = no\nenable-shm = no\n")
         with ExitStack() as starting:
-            server = starting.enter_context(_Process(self._command(), self._server_environment()))
-            self._wait(server)
+            for number, begin in enumerate(range(0, len(self._accounts), ROOMS)):
+                accounts = self._accounts[begin : begin + ROOMS]
+                starting.enter_context(_server(accounts, self._folder, self._folder / str(number)))
             if self._noise:
                 self._make_noise(starting)
             self._running = starting.pop_all()
@@ -108,70 +118,80 @@ class Air:
     ) -> None:
         self._running.close()
 
-    def _write_settings(self) -> None:
-        path = str(self._socket)
-        # PulseAudio reads a server's address as a list separated by blanks.
-        if len(os.fsencode(path)) > SOCKET_LIMIT or len(path.split()) > 1:
-            raise Unavailable(
-                f"{path!r} cannot be a sound server's socket: "
-                f"it has blanks or exceeds {SOCKET_LIMIT} bytes",
-                fix="choose another folder, such as one in /tmp",
-            )
-        for folder in (self._folder, self._folder / "state", self._folder / "runtime"):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        files = {
-            "server.pa": server_script(self._accounts, self._socket),
-            "asound.conf": alsa_settings(self._accounts, self._socket),
-            "client.conf": "autospawn = no\nenable-shm = no\n",
-        }
-        for name, text in files.items():
-            (self._folder / name).write_text(text, encoding="utf-8")
-
-    def _command(self) -> list[str]:
-        if shutil.which("pulseaudio") is None:
-            raise Unavailable("the lab's air needs PulseAudio", fix=INSTALL)
-        options = "--daemonize=no --exit-idle-time=-1 --disable-shm=yes --enable-memfd=no -n"
-        log, script = self._folder / "server.log", self._folder / "server.pa"
-        return ["pulseaudio", *options.split(), f"--log-target=file:{log}", "-F", str(script)]
-
-    def _server_environment(self) -> dict[str, str]:
-        return {
-            **os.environ,
-            **self.environment(),
-            "HOME": str(self._folder),
-            "XDG_RUNTIME_DIR": str(self._folder / "runtime"),
-        }
-
-    def _wait(self, server: _Process) -> None:
-        deadline = time.monotonic() + START_TIMEOUT
-        while not self._ready():
-            if server.ended() or time.monotonic() > deadline:
-                raise Unavailable(f"the lab's sound server did not start: {self._last_words()}")
-            time.sleep(0.02)
-
-    def _ready(self) -> bool:
-        sinks = subprocess.run(
-            ["pactl", "list", "short", "sinks"],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, **self.environment()},
-        ).stdout
-        return len(sinks.splitlines()) == 1 + 2 * len(self._accounts)
-
-    def _last_words(self) -> str:
-        log = self._folder / "server.log"
-        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-        return lines[-1] if lines else "it said nothing"
-
     def _make_noise(self, running: ExitStack) -> None:
         file = self._folder / "noise.raw"
         file.write_bytes(white_noise(self._noise))
         environment = {**os.environ, **self.environment()}
         forever = f"while cat {shlex.quote(str(file))}; do :; done"
         for account in self._accounts:
-            play = f"{forever} | pacat --playback {PCM} --device={mouth(account)}"
+            server = shlex.quote(f"--server=unix:{self.server(account)}")
+            play = f"{forever} | pacat --playback {PCM} {server} --device={mouth(account)}"
             running.enter_context(_Process(["sh", "-c", play], environment))
+
+
+def _check_path(socket: Path) -> None:
+    # PulseAudio reads a server's address as a list separated by blanks.
+    path = str(socket)
+    if len(os.fsencode(path)) > SOCKET_LIMIT or len(path.split()) > 1:
+        raise Unavailable(
+            f"{path!r} cannot be a sound server's socket: "
+            f"it has blanks or exceeds {SOCKET_LIMIT} bytes",
+            fix="choose another folder, such as one in /tmp",
+        )
+
+
+def _environment(folder: Path, home: Path) -> dict[str, str]:
+    """What a process of the server that lives in ``home``, or its client, must know."""
+    return {
+        "ALSA_CONFIG_PATH": str(folder / "asound.conf"),
+        "PULSE_SERVER": f"unix:{home / 'pulse'}",
+        "PULSE_COOKIE": str(home / "cookie"),
+        "PULSE_CLIENTCONFIG": str(folder / "client.conf"),
+        "PULSE_STATE_PATH": str(home / "state"),
+        "PULSE_RUNTIME_PATH": str(home / "runtime"),
+        "JACK_NO_START_SERVER": "1",
+    }
+
+
+@contextmanager
+def _server(accounts: Sequence[str], folder: Path, home: Path) -> Iterator[None]:
+    """One sound server with the rooms of ``accounts``, which lives in ``home``."""
+    for each in (home, home / "state", home / "runtime"):
+        each.mkdir(parents=True, exist_ok=True, mode=0o700)
+    socket, script, log = home / "pulse", home / "server.pa", home / "server.log"
+    script.write_text(server_script(accounts, socket), encoding="utf-8")
+    for account in accounts:
+        link = server_of(account, folder)
+        link.unlink(missing_ok=True)
+        link.symlink_to(socket)
+    environment = {**os.environ, **_environment(folder, home)}
+    own = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home / "runtime")}
+    with _Process(_command(script, log), {**environment, **own}) as server:
+        deadline = time.monotonic() + START_TIMEOUT
+        while _sinks(environment) != 1 + 2 * len(accounts):
+            if server.ended() or time.monotonic() > deadline:
+                raise Unavailable(f"the lab's sound server did not start: {_last_words(log)}")
+            time.sleep(0.02)
+        yield
+
+
+def _command(script: Path, log: Path) -> list[str]:
+    if shutil.which("pulseaudio") is None:
+        raise Unavailable("the lab's air needs PulseAudio", fix=INSTALL)
+    options = "--daemonize=no --exit-idle-time=-1 --disable-shm=yes --enable-memfd=no -n"
+    return ["pulseaudio", *options.split(), f"--log-target=file:{log}", "-F", str(script)]
+
+
+def _sinks(environment: Mapping[str, str]) -> int:
+    """How many sinks a server has; none while it does not answer."""
+    command = ["pactl", "list", "short", "sinks"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    return len(done.stdout.splitlines())
+
+
+def _last_words(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return lines[-1] if lines else "it said nothing"
 
 
 PCM = f"--raw --rate={RATE} --channels=1 --format=s16le"
@@ -237,7 +257,7 @@ def _sink(name: str) -> str:
     )
 
 
-def alsa_settings(accounts: Sequence[str], socket: Path) -> str:
+def alsa_settings(accounts: Sequence[str], folder: Path) -> str:
     """An ALSA configuration in which each account has a loudspeaker and a microphone.
 
     Without ``default`` PortAudio aborts; here it is a device that leads nowhere, so that a
@@ -245,10 +265,10 @@ def alsa_settings(accounts: Sequence[str], socket: Path) -> str:
     """
     devices = [
         part
-        for account in accounts
+        for account, server in ((account, server_of(account, folder)) for account in accounts)
         for part in (
-            _device(loudspeaker(account), "playback", f"{account}-room", socket),
-            _device(microphone(account), "capture", f"{account}-reply.monitor", socket),
+            _device(loudspeaker(account), "playback", f"{account}-room", server),
+            _device(microphone(account), "capture", f"{account}-reply.monitor", server),
         )
     ]
     return "\n".join(["pcm.default { type null }", *devices]) + "\n"

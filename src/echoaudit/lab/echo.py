@@ -205,6 +205,7 @@ def _log_of(account: str) -> Callable[[str], None]:
 @click.option("--extra-ca", multiple=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--log", required=True, type=click.Path(path_type=Path), help="Truth of contacts.")
 @click.option("--socket", type=click.Path(path_type=Path), help="Sound passes here, in lock-step.")
+@click.option("--server", type=click.Path(path_type=Path), help="Or the sound server of its room.")
 @click.option("--room", default="{}", help="The lab's room, as JSON.")
 def main(
     *,
@@ -216,6 +217,7 @@ def main(
     extra_ca: tuple[Path, ...],
     log: Path,
     socket: Path | None,
+    server: Path | None,
     room: str,
 ) -> None:
     """Run one simulated Echo until it is ended."""
@@ -223,7 +225,12 @@ def main(
     network = Network([ca, *extra_ca], ContactLog(log, account))
     say = _log_of(account)
     sound = acoustics(RoomSettings.model_validate_json(room))
-    place = SocketRoom(socket, sound) if socket else ServerRoom(account, sound, say)
+    if socket:
+        place: Room = SocketRoom(socket, sound)
+    elif server:
+        place = ServerRoom(account, sound, say, server)
+    else:
+        raise click.UsageError("an Echo hears through --socket or --server")
     Echo(place, Cloud(host, serial, token, network), network, serial, say).run()
 
 

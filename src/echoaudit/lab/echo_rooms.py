@@ -48,11 +48,17 @@ class Room(Protocol):
 
 
 class ServerRoom:
-    """A room of the lab's sound server. Its noise at the microphone is the server's."""
+    """A room of a sound server of the lab, whose socket is ``server``.
+
+    Its noise at the microphone is the server's.
+    """
 
     waits = False
 
-    def __init__(self, account: str, room: Acoustics, log: Callable[[str], None]) -> None:
+    def __init__(
+        self, account: str, room: Acoustics, log: Callable[[str], None], server: Path
+    ) -> None:
+        self._server = f"--server=unix:{server}"
         self._source, self._sink = air.ear(account), air.mouth(account)
         self._way_in = acoustics.Path(room, f"{account} ear")
         self._way_out = acoustics.Path(Acoustics(room.response, 0.0), f"{account} mouth")
@@ -66,7 +72,7 @@ class ServerRoom:
     def frames(self) -> Iterator[Samples]:
         """A recorder that ends is started again."""
         latency, device = f"--latency-msec={LATENCY_MS}", f"--device={self._source}"
-        command = ["parec", *PCM.split(), latency, device]
+        command = ["parec", *PCM.split(), self._server, latency, device]
         while True:
             with subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -118,7 +124,8 @@ class ServerRoom:
                 return False
             self._until = time.monotonic() + seconds
             self._player = subprocess.Popen(
-                ["paplay", f"--device={self._sink}", str(sound)], stderr=subprocess.DEVNULL
+                ["paplay", self._server, f"--device={self._sink}", str(sound)],
+                stderr=subprocess.DEVNULL,
             )
             return True
 

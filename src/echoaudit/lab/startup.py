@@ -15,7 +15,7 @@ from echoaudit.lab import namespaces, topology
 from echoaudit.lab.accounts import make_accounts, read_accounts, write_accounts, write_sign_in
 from echoaudit.lab.acoustics import acoustics
 from echoaudit.lab.air import INSTALL as INSTALL_SOUND
-from echoaudit.lab.air import Air, socket_of
+from echoaudit.lab.air import Air, server_of, socket_of
 from echoaudit.lab.authority import load_or_make
 from echoaudit.lab.machine import Machine
 from echoaudit.lab.prebid import bundle
@@ -203,5 +203,11 @@ def _echo_command(account: str, world: World, config: Config, state: Path) -> li
         *("--cloud", world.file.platform.voice, "--ca", str(state / "ca" / "ca.pem"), *extra),
         *("--log", str(state / "truth" / f"contacts-{account}.jsonl")),
         *("--room", _settings(config).room.model_dump_json()),
-        *(["--socket", str(socket_of(account, AIR))] if _settings(config).air == "fast" else []),
+        *_sound(account, _settings(config)),
     ]
+
+
+def _sound(account: str, settings: LabSettings) -> list[str]:
+    if settings.air == "fast":
+        return ["--socket", str(socket_of(account, AIR))]
+    return ["--server", str(server_of(account, AIR))]
