@@ -124,7 +124,31 @@ def test_the_pace_is_of_all_that_talk_against_the_longest(
         pace = measure(resumed)
     assert pace is not None
     assert (pace.account, pace.own) == ("fashion-1", 2 * (3 + 4 + 1) + 2)
+    assert pace.least == pace.own
     assert (pace.talking, pace.whole) == (25, 32)
+
+
+def test_accounts_that_talk_in_turns_need_the_time_of_all_over_those_at_once(
+    tmp_path: Path,
+) -> None:
+    recording = Recording.create(
+        tmp_path / "recording",
+        study_files={},
+        study_hash="5" * 64,
+        config={"parallel": {"sessions": 1}},
+        plan=PLAN.to_json(),
+        tools={},
+    )
+    accounts = [track.steps[0] for track in PLAN.waves[1].tracks]
+    assert len(accounts) == 2
+    for step in accounts:
+        with recording.step(step.id, "session") as folder:
+            write_json(folder / "session.json", {"started": 1000.0, "ended": 1010.0})
+    pace = measure(recording)
+    recording.close()
+    assert pace is not None
+    assert (pace.own, pace.least) == (10, 20)
+    assert pace.to_json()["ratio"] == pace.talking / 20
 
 
 def test_a_killed_attempt_counts_until_the_last_sign_of_it(

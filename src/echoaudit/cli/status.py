@@ -67,9 +67,12 @@ def command(folder: Path, as_json: bool) -> int:
 
 
 def _pace(pace: Pace) -> str:
-    times = (pace.whole, pace.talking, pace.own)
-    whole, talking, own = (f"{s // 60:.0f}:{s % 60:02.0f}" for s in map(round, times))
+    times = (pace.whole, pace.talking, pace.own, pace.least)
+    whole, talking, own, least = (f"{s // 60:.0f}:{s % 60:02.0f}" for s in map(round, times))
+    longest = f"the longest account's own {own} ({pace.account})"
+    if pace.least > pace.own:
+        longest = f"the {least} that all need in turns; {longest.replace('own', 'own is')}"
     return (
-        f"  time         {whole}, of which {talking} with talk: {pace.talking / pace.own:.2f} "
-        f"times the longest account's own {own} ({pace.account})"
+        f"  time         {whole}, of which {talking} with talk: "
+        f"{pace.talking / pace.least:.2f} times {longest}"
     )

@@ -75,6 +75,9 @@ class Pace:
     """Whose own time is the longest."""
     own: float
     """That account's own time: what it said, heard and waited for by rule."""
+    least: float
+    """No less does the talk of all take, so many accounts at a time: the longest account's own, or
+    everybody's over the conversations that may go on at once."""
     talking: float
     """Time in which any account talked."""
     whole: float
@@ -82,7 +85,7 @@ class Pace:
 
     def to_json(self) -> dict[str, Any]:
         """All figures as plain values."""
-        return {**asdict(self), "ratio": self.talking / self.own}
+        return {**asdict(self), "ratio": self.talking / self.least}
 
 
 def measure(recording: Recording) -> Pace | None:
@@ -101,9 +104,11 @@ def measure(recording: Recording) -> Pace | None:
         return None
     longest = max(sorted(own), key=lambda account: own[account])
     spans = _spans(recording)
+    at_once = _number(recording.info.get("config"), "parallel", "sessions") or len(own)
     return Pace(
         longest,
         own[longest],
+        max(own[longest], sum(own.values()) / at_once),
         _covered((first, last) for talk, first, last in spans if talk),
         _covered((first, last) for _, first, last in spans),
     )
