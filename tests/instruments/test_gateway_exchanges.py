@@ -28,6 +28,9 @@ plain = make("10.0.0.5", tflow.tflow(resp=True))
 plain.request.url = "https://api.example/v1/events?uid=7"
 plain.request.headers["X-Odd"] = "caf\\udce9"
 plain.request.content = b"\\x00voice"
+plain.response.headers["Content-Type"] = "application/json"
+plain.response.headers["Content-Encoding"] = "gzip"
+plain.response.content = b'{"speak": "Hello"}'
 streamed = make("10.0.0.5", tflow.tflow(resp=True))
 streamed.request.raw_content = None
 large = make("10.0.0.5", tflow.tflow(resp=True))
@@ -72,6 +75,8 @@ def test_each_flow_is_a_line_beside_the_flows_themselves(kept):
     assert (plain["server"], plain["server_port"]) == ("192.168.0.1", 22)
     assert (plain["url"], plain["host"]) == ("https://api.example/v1/events?uid=7", "api.example")
     assert (plain["method"], plain["status"], plain["cut"]) == ("GET", 200, False)
+    assert base64.b64decode(plain["answer"]) == b'{"speak": "Hello"}'
+    assert large["answer"] is None, "no directive"
     assert base64.b64decode(plain["body"]) == b"\x00voice"
     assert dict(plain["headers"])["X-Odd"].startswith("caf")
     assert (streamed["body"], streamed["body_bytes"], streamed["cut"]) == (None, None, True)

@@ -39,20 +39,21 @@ def turn(reply, *, purpose="converse", at=START + 1, speech=2.0, delivered=True)
     }
 
 
-def told(skill, at):
+def told(skill, at, directed=None):
     body = json.dumps({"event": "SpeechStarted", "token": f"amzn1.as-ct.v1#{skill}"}).encode()
     return {
         "kind": "http", "time": at, "client": ECHO, "client_port": 40000, "server": SERVER,
         "server_port": 443, "host": "avs.example", "url": "https://avs.example/v1/events",
         "headers": [["content-type", "application/json"]], "cut": False,
         "body": base64.b64encode(body).decode(),
+        "answer": directed and base64.b64encode(json.dumps({"skill": directed}).encode()).decode(),
     }  # fmt: skip
 
 
 def session(step, skill, *turns, ids=(), names=()):
     staged = Staged(step, skill=skill, names=names, transcript_json=list(turns))
     if ids:
-        lines = [json.dumps(told(id_, at)) for id_, at in ids]
+        lines = [json.dumps(told(*one)) for one in ids]
         staged.files["proxy.jsonl"] = "\n".join(lines).encode() + b"\n"
     return staged
 
@@ -91,6 +92,20 @@ def test_names_that_sound_alike_need_more_than_words(tmp_path):
     assert verdict(row) == ("unknown", "", "words", "low")
     row = one(tmp_path / "b", "Welcome to wine pair.", skill=PEAR, ids=[(PAIR, START + 3)])
     assert verdict(row) == ("other skill", PAIR, "metadata", "high")
+
+
+def test_a_directive_names_the_skill_that_speaks(tmp_path):
+    row = one(tmp_path, "Here is a fact.", skill=PEAR, ids=[("", START + 3, PEAR)])
+    assert verdict(row) == ("skill", PEAR, "directive", "high")
+    row = one(tmp_path / "b", "Here is a fact.", skill=PEAR, ids=[(PEAR, START + 3, PEAR)])
+    assert verdict(row) == ("skill", PEAR, "directive metadata", "high")
+
+
+def test_a_directive_for_another_skill_than_was_asked_for_needs_a_third_witness(tmp_path):
+    row = one(tmp_path, "Here is a fact.", skill=PEAR, ids=[(PEAR, START + 3, SHOES)])
+    assert verdict(row) == ("unknown", "", "", "")
+    row = one(tmp_path / "b", "Welcome to shoe talk", skill=PEAR, ids=[(PEAR, START + 3, SHOES)])
+    assert verdict(row) == ("other skill", SHOES, "words", "medium")
 
 
 def test_metadata_counts_in_the_sentences_own_time_only(tmp_path):

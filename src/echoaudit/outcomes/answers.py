@@ -1,9 +1,10 @@
 """Who answered a sentence: the skill that was meant, another one, the platform, or nobody.
 
 Names of skills appear in only half of the replies, and transcripts mangle them. So several
-witnesses are heard, each by itself: what the decrypted device told its cloud, the words of the
-reply, the hosts whose names were looked up, and whether the reply is like one that is known to be
-a certain skill's. Where they do not decide, or contradict each other, the answer is "unknown".
+witnesses are heard, each by itself: what the decrypted device told its cloud, what it was told to
+do, the words of the reply, the hosts whose names were looked up, and whether the reply is like one
+that is known to be a certain skill's. Where they do not decide, or contradict each other, the
+answer is "unknown".
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class Answered:
     skill: str = ""
     """Id of the skill that answered or that the platform acted on; empty when unknown or none."""
     basis: str = ""
-    """The witnesses, separated by blanks: ``metadata words contacts silence known-reply``."""
+    """The witnesses, separated by blanks: ``directive``, ``metadata``, ``words``, ``contacts``,
+    ``silence``, ``known-reply``."""
     confidence: Confidence = ""
 
 
@@ -119,27 +121,32 @@ def _skill(row: Mapping[str, Any]) -> _Skill:
 def _judge(heard: TurnEvidence, skills: _Skills) -> Answered:
     if heard.purpose == "stop":
         return Answered("")
-    if heard.spoke and (unopened(heard.reply) or (apologises(heard.reply) and not heard.told)):
+    known, basis = _by_protocol(heard)
+    if heard.spoke and (unopened(heard.reply) or (apologises(heard.reply) and not known)):
         return Answered("platform", "", "words", "high" if unopened(heard.reply) else "medium")
-    if len(heard.told) == 1:
-        return _of(heard, next(iter(heard.told)), "metadata", "high")
-    if not heard.spoke:
-        return _silent(heard)
-    return _by_votes(heard, skills)
-
-
-def _silent(heard: TurnEvidence) -> Answered:
-    if heard.told:
-        return Answered("unknown", "", "metadata", "low")
+    if len(known) == 1:
+        return _of(heard, next(iter(known)), basis, "high")
+    if heard.spoke:
+        return _by_votes(heard, known, skills)
+    if known:
+        return Answered("unknown", "", basis, "low")
     return Answered("nobody", "", "silence", "high")
 
 
-def _by_votes(heard: TurnEvidence, skills: _Skills) -> Answered:
+def _by_protocol(heard: TurnEvidence) -> tuple[frozenset[str], str]:
+    """The skills that the device's talk with its cloud leaves possible, and which side says so."""
+    sides = {"directive": heard.directed, "metadata": heard.told}
+    sides = {name: found for name, found in sides.items() if found}
+    sure = {name: found for name, found in sides.items() if len(found) == 1} or sides
+    return frozenset(skill for found in sure.values() for skill in found), " ".join(sure)
+
+
+def _by_votes(heard: TurnEvidence, known: frozenset[str], skills: _Skills) -> Answered:
     """What words and contacts say, each for itself; more than one skill is nobody's."""
     named = _named(heard.reply, skills)
     votes = {"words": named, "contacts": _contacted(heard.hosts, heard.meant, skills)}
-    if heard.told:
-        votes = {name: found & heard.told for name, found in votes.items()}
+    if known:
+        votes = {name: found & known for name, found in votes.items()}
     votes = {name: found for name, found in votes.items() if found}
     together = frozenset[str].intersection(*votes.values()) if votes else frozenset()
     if len(together) == 1:

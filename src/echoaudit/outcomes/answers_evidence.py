@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from echoaudit.outcomes.data_types_known import SHORTEST, Known, KnownValues
 from echoaudit.outcomes.data_types_read import Reader
-from echoaudit.outcomes.exchanges import REFUSED, exchanges
+from echoaudit.outcomes.exchanges import REFUSED, Exchange, exchanges
 from echoaudit.outcomes.sessions import NAMES
 from echoaudit.outcomes.visits import number
 
@@ -31,6 +31,8 @@ class TurnEvidence:
     spoke: bool
     told: frozenset[str]
     """Skills of the study whose ids the device passed on."""
+    directed: frozenset[str]
+    """Skills of the study whose ids servers named in what they told the device to do."""
     hosts: frozenset[str]
     """Names that were looked up."""
 
@@ -52,7 +54,9 @@ def _turns(step: StepEvidence, known: KnownValues) -> Iterator[TurnEvidence]:
     turns = step.json("transcript.json") if step.has("transcript.json") else []
     rows = [row for row in turns if isinstance(row, dict)] if isinstance(turns, list) else []
     starts = [number(_part(row, "said").get("started")) for row in rows]
-    told, hosts = _told(step, known), _looked_up(step)
+    sent = [exchange for exchange in exchanges(step) if exchange.kind != REFUSED]
+    told, directed = _named(sent, known), _named(map(_received, sent), known)
+    hosts = _looked_up(step)
     for place, row in enumerate(rows):
         heard = _part(row, "heard")
         begin, end = starts[place], next((s for s in starts[place + 1 :] if s), None)
@@ -62,6 +66,7 @@ def _turns(step: StepEvidence, known: KnownValues) -> Iterator[TurnEvidence]:
             reply=str(heard.get("text") or ""),
             spoke=(number(heard.get("speech_seconds")) or 0.0) >= SHORTEST_REPLY,
             told=frozenset(_within(told, begin, end)),
+            directed=frozenset(_within(directed, begin, end)),
             hosts=frozenset(_within(hosts, begin, end, LOG_RESOLUTION)),
         )
 
@@ -76,16 +81,20 @@ def _within(
                 yield what
 
 
-def _told(step: StepEvidence, known: KnownValues) -> list[tuple[float, str]]:
-    """Times at which the device passed ids of skills on."""
+def _named(sent: Iterable[Exchange], known: KnownValues) -> list[tuple[float, str]]:
+    """Times at which ids of skills were sent."""
     reader = Reader()
     return [
         (exchange.time, found.value)
-        for exchange in exchanges(step)
-        if exchange.kind != REFUSED
+        for exchange in sent
         for leaf in reader.leaves(exchange)
         for found in known.search(leaf.text)
     ]
+
+
+def _received(exchange: Exchange) -> Exchange:
+    """An exchange's answer, as if it had been sent."""
+    return replace(exchange, url="", headers=(), messages=(), body=exchange.answer, whole=True)
 
 
 def _looked_up(step: StepEvidence) -> list[tuple[float, str]]:

@@ -1,4 +1,4 @@
-"""What decrypted devices sent, as outcomes read it: the lines of ``proxy.jsonl``.
+"""What decrypted devices sent and were told, as outcomes read it: the lines of ``proxy.jsonl``.
 
 All of it comes from devices and servers by way of a proxy: what does not have the expected shape
 is left out, and never more than that.
@@ -36,7 +36,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Exchange:
-    """What a device sent in one exchange with a server."""
+    """What a device sent in one exchange with a server, and what it was told."""
 
     kind: str
     """``http``, ``websocket``, ``tcp``, ``udp``; ``refused``: the device let nobody look; or
@@ -53,6 +53,8 @@ class Exchange:
     """Names in lower case."""
     body: bytes
     messages: tuple[Part, ...]
+    answer: bytes
+    """The beginning of what the server answered, if that may be a directive."""
     whole: bool
     """Whether everything the device sent is here."""
 
@@ -83,6 +85,7 @@ def _exchange(line: Mapping[str, Any]) -> Exchange:
         headers=tuple(_headers(line.get("headers"))),
         body=_bytes(line.get("body")),
         messages=tuple(_messages(line.get("messages"))),
+        answer=_bytes(line.get("answer")),
         whole=line.get("cut") is not True,
     )
 

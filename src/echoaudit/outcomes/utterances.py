@@ -48,9 +48,9 @@ TABLE = Schema(
         Column(
             "basis",
             "string",
-            "What says so: `metadata` (the decrypted device named the skill), `words` (of the "
-            "reply), `contacts` (hosts of the skill's vendor), `known-reply` (it is like one of "
-            "that skill), `silence`.",
+            "What says so: `directive` (the decrypted device was told to speak for the skill), "
+            "`metadata` (it named the skill itself), `words` (of the reply), `contacts` (hosts of "
+            "the skill's vendor), `known-reply` (it is like one of that skill), `silence`.",
         ),
         Column("confidence", "string", "`high`, `medium` or `low`; empty without any basis."),
         Column("confounded", "bool", "Whether another skill answered or was enabled."),

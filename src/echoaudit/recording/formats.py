@@ -44,7 +44,7 @@ def _jsonl(path: Path) -> None:
 
 
 def _exchanges(path: Path) -> None:
-    """Lines of ``proxy.jsonl``: what a client sent, with bodies in base64."""
+    """Lines of ``proxy.jsonl``: what a client sent and was told, with bodies in base64."""
     for number, line in enumerate(read_jsonl(path), start=1):
         if not isinstance(line, dict) or not isinstance(line.get("kind"), str):
             raise BadInput("not an exchange: no kind", file=path, line=number)
@@ -52,7 +52,9 @@ def _exchanges(path: Path) -> None:
         if not isinstance(messages, list):
             raise BadInput("messages of an exchange are no list", file=path, line=number)
         for part in (line, *messages):
-            if not isinstance(part, dict) or not _is_base64(part.get("body")):
+            if not isinstance(part, dict) or not all(
+                _is_base64(part.get(name)) for name in ("body", "answer")
+            ):
                 raise BadInput("a body that is not base64", file=path, line=number)
 
 

@@ -1,8 +1,9 @@
 """Run by mitmdump, never imported: writes each client's flows to its current session's files.
 
 ``$ECHOAUDIT_FLOWS/IP`` is a link to the session's ``proxy.mitm``; without one the flows are kept
-beside it. What the client sent also goes, as one JSON object a line, into the ``.jsonl`` file of
-the same name, so that reading a recording does not need mitmproxy. Both are appended flow by flow.
+beside it. What the client sent, and what servers told it to do, also goes, as one JSON object a
+line, into the ``.jsonl`` file of the same name, so that reading a recording does not need
+mitmproxy. Both are appended flow by flow.
 
 With ``$ECHOAUDIT_LEARN`` (JSON: ``file``, ``refusals``, ``seconds``), a name for which a client has
 refused our certificate that many times passes through undecrypted for that long; every line about
@@ -28,6 +29,9 @@ MOST_BODY = 2 * 2**20
 """Bytes of what a flow sent that its line holds; the ``.mitm`` file has the rest."""
 MOST_HEADERS = 256 * 2**10
 MOST_URL = 64 * 2**10
+MOST_ANSWER = 256 * 2**10
+TELLS = ("application/json", "multipart/")
+"""Types of answers that may be directives; in multipart ones the speech follows them."""
 _DISTRUST = "does not trust the proxy's certificate"
 """mitmproxy's words for the alerts unknown CA, bad certificate and certificate unknown."""
 
@@ -223,7 +227,16 @@ def _request(found: http.HTTPFlow) -> dict[str, Any]:
         "body_bytes": None if body is None else len(body),
         "cut": cut or body is None or len(body) > MOST_BODY,
         "status": response.status_code if response else None,
+        "answer": _answer(response) if response else None,
     }
+
+
+def _answer(response: http.Response) -> str | None:
+    """The beginning of an answer that may tell the device what to do, unpacked."""
+    if not response.headers.get("content-type", "").lower().startswith(TELLS):
+        return None
+    content = response.get_content(strict=False)
+    return None if content is None else _base64(content[:MOST_ANSWER])
 
 
 def _headers(request: http.Request) -> Iterator[tuple[str, str]]:

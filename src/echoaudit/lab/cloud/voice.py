@@ -45,6 +45,8 @@ class Reaction:
     stream: str | None = None
     """The streaming service to play."""
     stop: bool = False
+    skill: str | None = None
+    """Whose words are spoken; None: the platform's own."""
 
 
 def routes(cloud: Cloud) -> list[Route]:
@@ -71,7 +73,8 @@ def routes(cloud: Cloud) -> list[Route]:
         contacts = [contact_order(cloud.world, contact, facts) for contact in reaction.contacts]
         listen = {"listen": reaction.listen} if reaction.listen else {}
         play = {"stream": reaction.stream, "stop": reaction.stop}
-        return JSONResponse({"speak": reaction.speak, "contacts": contacts, **listen, **play})
+        spoken = {"speak": reaction.speak, "skill": reaction.skill}
+        return JSONResponse({**spoken, "contacts": contacts, **listen, **play})
 
     async def stream(request: Request) -> Response:
         sent = await _json(request)
@@ -146,10 +149,10 @@ def _talk(cloud: Cloud, account: str, stocked: StockedSkill, verb: str) -> React
     behaviour = cloud.world.behaviour(skill, stocked.interest)
     contacts = _contacts(cloud.world, stocked, verb)
     if verb == "answer":
-        return Reaction(behaviour.then.replace("{name}", skill.name), contacts)
+        return Reaction(behaviour.then.replace("{name}", skill.name), contacts, skill=skill.id)
     words = " ".join(filter(None, (behaviour.reply, behaviour.asks)))
     listen = f"answer:{skill.id}" if behaviour.asks else None
-    return Reaction(words.replace("{name}", skill.name), contacts, listen)
+    return Reaction(words.replace("{name}", skill.name), contacts, listen, skill=skill.id)
 
 
 def _contacts(world: World, stocked: StockedSkill, verb: str) -> tuple[Contact, ...]:
