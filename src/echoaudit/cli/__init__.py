@@ -31,6 +31,7 @@ COMMANDS = {
     "status": "Show how far a recording is.",
     "verify": "Check that a recording's evidence is whole.",
     "voice": "List sound devices, speak a sentence, find out how loud to speak.",
+    "profiles": "Browser profiles: as the run left them? Go back to a snapshot.",
     "login": "Sign an account in by hand, once, in a visible browser.",
     "gateway": "Keep the speakers' network up between runs.",
     "doctor": "Check what this machine has and needs.",

@@ -56,6 +56,7 @@ def command(
     lab. A run that was stopped or killed goes on where it was when the same command is given.
     """
     from echoaudit.lab import namespaces, startup
+    from echoaudit.runner.profiles import beside
     from echoaudit.study import load_config, load_study, merge
     from echoaudit.study.plan import describe, plan
 
@@ -72,7 +73,7 @@ def command(
         written = load_config(config_path, {**options.parse_settings(settings), "lab.world": world})
     study = load_study(paths, written)
     folder = _folder(study, written, into, new)
-    private = folder.parent / ".private" / folder.name
+    private = beside(folder)
     config = written
     if written.lab is not None:
         config = merge(written, startup.overlay(study, written, private / "lab"))

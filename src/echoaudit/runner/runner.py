@@ -20,6 +20,7 @@ from echoaudit.instruments.speaker import Speaker
 from echoaudit.recording import read_json, write_json
 from echoaudit.runner.conversation import Sentence, Turn, converse, sentences
 from echoaudit.runner.enabling import StoreVisits
+from echoaudit.runner.profiles import Profiles
 from echoaudit.runner.remains import keep_parts, left
 from echoaudit.runner.streaming import listen, write_down
 
@@ -81,6 +82,7 @@ class Runner:
         self.progress = progress
         self.health = health
         self.voices = voices or {}
+        self._profiles = Profiles(rooms.profiles, recording, progress.note)
         self._stop = threading.Event()
         self._browsers = threading.BoundedSemaphore(config.parallel.browsers)
 
@@ -237,7 +239,8 @@ class Runner:
         """A browser beside the conversations, when there may be one more."""
         with (
             self._browsers,
-            Browser(self.config.browser, self.rooms.profiles / account.id) as browser,
+            self._profiles.kept(account.id, "sessions") as profile,
+            Browser(self.config.browser, profile) as browser,
         ):
             yield browser
 
@@ -282,12 +285,13 @@ class Runner:
     def _browse(self, track: Track) -> None:
         steps = list(self._steps(track))
         while steps:
-            steps = self._browse_until_crash(track.account, steps)
+            with self._profiles.kept(track.account.id, _phase(steps[0])) as profile:
+                steps = self._browse_until_crash(profile, steps)
 
-    def _browse_until_crash(self, account: Account, steps: list[Step]) -> list[Step]:
+    def _browse_until_crash(self, profile: Path, steps: list[Step]) -> list[Step]:
         """Do steps in one browser; returns those that are left for the next one."""
         crashes = 0
-        with Browser(self.config.browser, self.rooms.profiles / account.id) as browser:
+        with Browser(self.config.browser, profile) as browser:
             for number, step in enumerate(steps):
                 if self._stop.is_set():
                     return []
@@ -363,6 +367,11 @@ class Runner:
         if visit.state != "complete":
             raise Unavailable(f"{step.account.id} could not sign in: {visit.reason}")
         return visit
+
+
+def _phase(step: Step) -> str:
+    """The part of a run whose end the account's profile is kept of."""
+    return step.phase or "sign-in"
 
 
 def _signed_in_by_hand(account: Account, visit: Visit) -> Visit:
