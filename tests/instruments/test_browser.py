@@ -203,22 +203,6 @@ def test_the_browser_is_what_the_settings_say(sites, tmp_path):
     assert sent["accept-language"].startswith("de-DE")
 
 
-def test_an_idle_browser_asks_for_nothing(sites, tmp_path):
-    log = tmp_path / "net.json"
-    quiet = (*sites.arguments, f"--log-net-log={log}")
-    with Browser(settings(sites), tmp_path / "profile", extra_arguments=quiet):
-        time.sleep(3)
-    events = json.loads(log.read_text())
-    kind = events["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
-    asked = {
-        e["params"]["url"]
-        for e in events["events"]
-        if e["type"] == kind and "url" in e.get("params", {})
-    }
-    outside = {url for url in asked if url.startswith("http") and "127.0.0.1:9/" not in url}
-    assert {url for url in outside if ".invalid/" not in url} == set()
-
-
 # --- states -----------------------------------------------------------------------------------
 
 

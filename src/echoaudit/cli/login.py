@@ -59,7 +59,7 @@ def wait_for_person(
     profile.mkdir(mode=0o700, parents=True, exist_ok=True)
     profile.chmod(0o700)
     try:
-        with Browser(browser, profile) as opened:
+        with Browser(browser, profile, account=profile.name) as opened:
             return opened.await_sign_in(form, patience)
     except BrowserCrashed as gone:
         message = "the window was closed before anybody was signed in"

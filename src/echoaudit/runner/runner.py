@@ -240,7 +240,7 @@ class Runner:
         with (
             self._browsers,
             self._profiles.kept(account.id, "sessions") as profile,
-            Browser(self.config.browser, profile) as browser,
+            Browser(self.config.browser, profile, account=account.id) as browser,
         ):
             yield browser
 
@@ -286,12 +286,12 @@ class Runner:
         steps = list(self._steps(track))
         while steps:
             with self._profiles.kept(track.account.id, _phase(steps[0])) as profile:
-                steps = self._browse_until_crash(profile, steps)
+                steps = self._browse_until_crash(track.account, profile, steps)
 
-    def _browse_until_crash(self, profile: Path, steps: list[Step]) -> list[Step]:
+    def _browse_until_crash(self, account: Account, profile: Path, steps: list[Step]) -> list[Step]:
         """Do steps in one browser; returns those that are left for the next one."""
         crashes = 0
-        with Browser(self.config.browser, profile) as browser:
+        with Browser(self.config.browser, profile, account=account.id) as browser:
             for number, step in enumerate(steps):
                 if self._stop.is_set():
                     return []

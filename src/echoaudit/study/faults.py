@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,6 +12,9 @@ from echoaudit.errors import BadInput
 
 SHOWN = 60
 """Characters of a user's own text that a message repeats."""
+
+_PASSWORD = re.compile(r"//[^/\s@]+@")
+"""Who asks, in an address, and perhaps with what password: never repeated."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def error(faults: Sequence[Fault]) -> BadInput:
 
 def shown(text: object) -> str:
     """``text`` in quotes, short, on one line and safe for a terminal."""
-    written = str(text)
+    written = _PASSWORD.sub("//…@", str(text))
     return repr(written if len(written) <= SHOWN else written[: SHOWN - 1] + "…")
 
 

@@ -41,6 +41,15 @@ Text = Annotated[
     _words("one line of 1 to 500 characters", "some words"),
 ]
 
+ProxyAddress = Annotated[
+    str,
+    StringConstraints(pattern=r"^(?:https?|socks5)://[A-Za-z0-9._\-\[\]:]+:[0-9]{1,5}$"),
+    _words(
+        "http, https or socks5 with a host and a port; no password (that is for proxy_secrets)",
+        "socks5://127.0.0.1:1080",
+    ),
+]
+
 Interface = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,14}$"),
@@ -531,6 +540,15 @@ class BrowserSettings(Strict):
     """Seconds until a page load is given up."""
     settle: float = Field(default=5.0, ge=0)
     """Longest wait, in seconds, for auctions and requests to end after the load."""
+    proxy: ProxyAddress | None = None
+    """What all traffic of accounts without a proxy of their own goes through, names included."""
+    proxies: dict[AccountName, ProxyAddress] = {}
+    """An account's own proxy, and so its own network address."""
+    proxy_secrets: Path | None = None
+    """JSON file ``{account: {"username": …, "password": …}}`` for HTTP proxies that ask for it."""
+    proxy_probe: Text | None = Field(default=None, examples=["https://address.example/"])
+    """A page that is loaded through the proxy when a browser starts, such as one that tells the
+    address that it was asked from: what it says is recorded."""
     trusted_authority: Path | None = None
     """A certificate authority (PEM) that the browser accepts besides the system's."""
     grid: Annotated[
@@ -539,6 +557,12 @@ class BrowserSettings(Strict):
         _words("an address that begins with http:// or https://", "http://grid.example:4444"),
     ] = None
     """A Selenium Grid whose nodes run the browsers; this machine does when absent."""
+
+    def of(self, account: str) -> BrowserSettings:
+        """The settings of one account's browser, with the proxy that it uses."""
+        return self.model_copy(
+            update={"proxy": self.proxies.get(account, self.proxy), "proxies": {}}
+        )
 
 
 class Device(Strict):

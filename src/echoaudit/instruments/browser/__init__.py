@@ -34,9 +34,16 @@ class Browser:
     """
 
     def __init__(
-        self, settings: BrowserSettings, profile: Path, *, extra_arguments: Sequence[str] = ()
+        self,
+        settings: BrowserSettings,
+        profile: Path,
+        *,
+        extra_arguments: Sequence[str] = (),
+        account: str = "",
     ) -> None:
-        self._settings = settings
+        """``account`` tells which proxy is its own; the settings' common one is used without."""
+        self._settings = settings.of(account)
+        self._account = account
         self._profile = profile.absolute()
         self._extra = tuple(extra_arguments)
         self._running: Session | None = None
@@ -103,18 +110,24 @@ class Browser:
 
     def _start(self) -> Session:
         try:
-            from echoaudit.instruments.browser.probe import prove_cookie_setting
+            from echoaudit.instruments.browser import probe, proxies
             from echoaudit.instruments.browser.session import Session
         except ImportError as error:
             raise Unavailable(
                 f"the browser needs the package {error.name}", fix="pip install 'echoaudit[web]'"
             ) from error
         self._profile.mkdir(mode=0o700, parents=True, exist_ok=True)
+        secret = proxies.credentials(self._settings, self._account)
+
+        def prove(session: Session) -> None:
+            probe.prove_cookie_setting(session)
+            session.proxy_said = proxies.prove(session, secret)
+
         attempts = 0
         while True:
             attempts += 1
             try:
-                return self._start_once(Session, prove_cookie_setting)
+                return self._start_once(Session, prove)
             except BrowserCrashed as crash:
                 if attempts == STARTS:
                     fix = "run 'echoaudit doctor browser', or try with another profile folder"

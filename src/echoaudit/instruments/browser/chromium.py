@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from echoaudit.errors import Unavailable
 from echoaudit.study.models import BrowserSettings
@@ -59,7 +60,6 @@ QUIET = (
     "--metrics-recording-only",
     "--no-default-browser-check",
     "--no-first-run",
-    "--no-proxy-server",
     "--no-service-autorun",
     f"--component-updater=url-source={NOWHERE}",
     f"--gaia-url={NOWHERE}",
@@ -127,6 +127,7 @@ def headless(profile: Path) -> list[str]:
     return [
         str(_program("Chromium", "browser.binary", None, BINARIES)),
         *QUIET,
+        "--no-proxy-server",
         "--headless=new",
         "--disable-gpu",
         f"--user-data-dir={profile}",
@@ -171,6 +172,7 @@ def arguments(
     flags = [
         *QUIET,
         *STEADY,
+        *_proxied(settings),
         f"--user-data-dir={profile}",
         f"--user-agent={chromium.user_agent}",
         f"--lang={settings.language}",
@@ -218,6 +220,7 @@ def preferences(settings: BrowserSettings) -> dict[str, Any]:
         "session.startup_urls": ["about:blank"],
         "signin.allowed": False,
         "translate.enabled": False,
+        **_webrtc(settings),
     }
 
 
@@ -271,6 +274,25 @@ def _trusted(authority: Path | None) -> list[str]:
     return [f"--ignore-certificate-errors-spki-list={','.join(spki_hashes(authority))}"]
 
 
+def _proxied(settings: BrowserSettings) -> list[str]:
+    """Flags by which all goes through the proxy, the resolving of names included."""
+    if settings.proxy is None:
+        return ["--no-proxy-server"]
+    known = f"EXCLUDE {urlsplit(settings.proxy).hostname}, EXCLUDE localhost, EXCLUDE 127.0.0.1"
+    return [
+        f"--proxy-server={settings.proxy}",
+        # Nobody but the proxy may be asked for a name, by whatever part of the browser.
+        f"--host-resolver-rules=MAP * ~NOTFOUND, {known}",
+    ]
+
+
+def _webrtc(settings: BrowserSettings) -> dict[str, Any]:
+    """Preferences that keep WebRTC from going around the proxy."""
+    if settings.proxy is None:
+        return {}
+    return {"webrtc.ip_handling_policy": "disable_non_proxied_udp"}
+
+
 def _when(condition: bool, *flags: str) -> list[str]:
     return list(flags) if condition else []
 
@@ -300,4 +322,5 @@ def describe(settings: BrowserSettings, chromium: Chromium) -> Mapping[str, Any]
         "timezone": settings.timezone,
         "window": list(settings.window),
         "third_party_cookies": settings.third_party_cookies,
+        "proxy": settings.proxy,
     }

@@ -37,6 +37,8 @@ class Session:
         )
         self.stuck = False
         """Whether a page could not be closed: the browser should be replaced."""
+        self.proxy_said: str | None = None
+        """What the page at ``browser.proxy_probe`` said when it was loaded through the proxy."""
         try:
             self.devtools = DevTools(self.engine.address, self.targets.handle)
             self.targets.start(self.devtools.post).result(10)

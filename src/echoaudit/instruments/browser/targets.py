@@ -7,7 +7,7 @@ first request is missed.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -98,6 +98,8 @@ class Targets:
         self.record: Record | None = None
         self.fulfil: Mapping[str, str] = {}
         """Addresses answered by ourselves, with the base64 of an HTML body."""
+        self.answer_proxy: Callable[[], Mapping[str, str]] | None = None
+        """Set while the proxy is tried: requests pass, and its question is answered by this."""
         self._binding = binding
         self._script = script
         self._own_script = own_script
@@ -136,8 +138,13 @@ class Targets:
                 self._attach(event)
             case "Target.detachedFromTarget":
                 self._detach(str(event.params["sessionId"]))
+            case "Fetch.requestPaused" if self.answer_proxy is not None:
+                request = {"requestId": event.params["requestId"]}
+                self._send("Fetch.continueRequest", request, event.session)
             case "Fetch.requestPaused":
                 self._fulfil(event)
+            case "Fetch.authRequired":
+                self._answer_proxy(event)
             case "Page.javascriptDialogOpening":
                 self._dismiss(event)
             case _ if self.record is not None:
@@ -212,6 +219,13 @@ class Targets:
             "body": body or "",
         }
         self._send("Fetch.fulfillRequest", answer, event.session)
+
+    def _answer_proxy(self, event: Event) -> None:
+        asks = event.params["authChallenge"].get("source") == "Proxy"
+        known = self.answer_proxy if asks else None
+        answer = known() if known is not None else {"response": "CancelAuth"}
+        params = {"requestId": event.params["requestId"], "authChallengeResponse": answer}
+        self._send("Fetch.continueWithAuth", params, event.session)
 
     # --- recording ----------------------------------------------------------------------------
 

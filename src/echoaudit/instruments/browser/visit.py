@@ -119,7 +119,8 @@ def _keep(course: Course, folder: Path, ending: _Ending) -> Visit:
         reason=ending.reason,
         started=course.started,
         ended=ending.ended,
-        browser=chromium.describe(session.settings, session.chromium),
+        browser=dict(chromium.describe(session.settings, session.chromium))
+        | {"proxy_said": session.proxy_said},
         requests=len(hops),
         bids=len(found),
         notes=(*seen.notes, *course.notes),
