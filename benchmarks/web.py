@@ -15,7 +15,7 @@ twelve bidders. ``--loads`` of them (40) are visited in turn by
 
 Prints how much of the server's log each has seen, how many bids are recorded in the state that the
 exchange's log implies, and pages a minute. The exit code is 1 when echoaudit has missed anything.
-Playwright is skipped when it is not installed (``uv pip install --group bench``).
+Playwright is skipped when it is not installed (``uv pip install --group dev``).
 """
 
 from __future__ import annotations
@@ -391,7 +391,7 @@ def main() -> int:
         shares = " | ".join(tally.share(kind) for kind in KINDS)
         print(f"| {name} | {shares} | {tally.rate:.1f} | {ratio} |")
     if peer is None:
-        print("playwright is not installed: uv pip install --group bench", file=sys.stderr)
+        print("playwright is not installed: uv pip install --group dev", file=sys.stderr)
     whole = all(tally.is_whole for name, tally in tallies.items() if name != "playwright")
     return 0 if whole else 1
 

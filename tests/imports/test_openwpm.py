@@ -16,23 +16,42 @@ OTHER = "Zz81hQpLw0Tn6Yc4Mv2R"
 YEAR = "2027-11-23T10:00:00.000Z"
 DAY = "2026-11-23T10:00:"
 
+NUMBERED = "id INTEGER PRIMARY KEY AUTOINCREMENT"
+WHOSE = "{browser} INTEGER NOT NULL, visit_id INTEGER NOT NULL"
+FRAME = "extension_session_uuid TEXT, event_ordinal INTEGER, window_id INTEGER, tab_id INTEGER, frame_id INTEGER"  # noqa: E501
 TABLES = {
-    "site_visits": "visit_id INTEGER PRIMARY KEY, {browser} INTEGER, site_url TEXT",
-    "http_requests": "id INTEGER PRIMARY KEY, {browser} INTEGER, visit_id INTEGER, url TEXT, "
-    "method TEXT, referrer TEXT, headers TEXT, request_id INTEGER, triggering_origin TEXT, "
-    "loading_href TEXT, top_level_url TEXT, resource_type TEXT, post_body TEXT, "
-    "post_body_raw TEXT, time_stamp DATETIME",
-    "http_responses": "id INTEGER PRIMARY KEY, {browser} INTEGER, visit_id INTEGER, url TEXT, "
-    "method TEXT, response_status INTEGER, response_status_text TEXT, headers TEXT, "
-    "request_id INTEGER, location TEXT, time_stamp DATETIME",
-    "http_redirects": "id INTEGER PRIMARY KEY, {browser} INTEGER, visit_id INTEGER, "
-    "old_request_url TEXT, old_request_id TEXT, new_request_url TEXT, response_status INTEGER, "
-    "response_status_text TEXT, headers TEXT, time_stamp DATETIME",
-    "javascript_cookies": "id INTEGER PRIMARY KEY, {browser} INTEGER, visit_id INTEGER, "
-    "extension_session_uuid TEXT, record_type TEXT, expiry DATETIME, is_session INTEGER, "
-    "host TEXT, name TEXT, path TEXT, value TEXT, time_stamp DATETIME",
-    "incomplete_visits": "visit_id INTEGER",
+    "task": "task_id INTEGER PRIMARY KEY AUTOINCREMENT, "
+    "start_time DATETIME DEFAULT CURRENT_TIMESTAMP, manager_params TEXT NOT NULL, "
+    "openwpm_version TEXT NOT NULL, browser_version TEXT NOT NULL",
+    "crawl": "{browser} INTEGER PRIMARY KEY, task_id INTEGER NOT NULL, "
+    "browser_params TEXT NOT NULL, start_time DATETIME DEFAULT CURRENT_TIMESTAMP, "
+    "FOREIGN KEY(task_id) REFERENCES task(task_id)",
+    "site_visits": "visit_id INTEGER PRIMARY KEY, {browser} INTEGER NOT NULL, "
+    "site_url VARCHAR(500) NOT NULL, site_rank INTEGER, "
+    "FOREIGN KEY({browser}) REFERENCES crawl({browser})",
+    "http_requests": f"{NUMBERED}, incognito INTEGER, {WHOSE}, {FRAME}, url TEXT NOT NULL, "
+    "top_level_url TEXT, parent_frame_id INTEGER, frame_ancestors TEXT, method TEXT NOT NULL, "
+    "referrer TEXT NOT NULL, headers TEXT NOT NULL, request_id INTEGER NOT NULL, is_XHR INTEGER, "
+    "is_third_party_channel INTEGER, is_third_party_to_top_window INTEGER, "
+    "triggering_origin TEXT, loading_origin TEXT, loading_href TEXT, req_call_stack TEXT, "
+    "resource_type TEXT NOT NULL, post_body TEXT, post_body_raw TEXT, "
+    "time_stamp DATETIME NOT NULL",
+    "http_responses": f"{NUMBERED}, incognito INTEGER, {WHOSE}, {FRAME}, url TEXT NOT NULL, "
+    "method TEXT NOT NULL, response_status INTEGER, response_status_text TEXT NOT NULL, "
+    "is_cached INTEGER NOT NULL, headers TEXT NOT NULL, request_id INTEGER NOT NULL, "
+    "location TEXT NOT NULL, time_stamp DATETIME NOT NULL, content_hash TEXT",
+    "http_redirects": f"{NUMBERED}, incognito INTEGER, {WHOSE}, old_request_url TEXT, "
+    f"old_request_id TEXT, new_request_url TEXT, new_request_id TEXT, {FRAME}, "
+    "response_status INTEGER NOT NULL, response_status_text TEXT NOT NULL, "
+    "headers TEXT NOT NULL, time_stamp DATETIME NOT NULL",
+    "javascript_cookies": f"id INTEGER PRIMARY KEY ASC, {WHOSE}, extension_session_uuid TEXT, "
+    "event_ordinal INTEGER, record_type TEXT, change_cause TEXT, expiry DATETIME, "
+    "is_http_only INTEGER, is_host_only INTEGER, is_session INTEGER, host TEXT, "
+    "is_secure INTEGER, name TEXT, path TEXT, value TEXT, same_site TEXT, "
+    "first_party_domain TEXT, store_id STRING, time_stamp DATETIME",
+    "incomplete_visits": "visit_id INTEGER NOT NULL",
 }
+"""OpenWPM's own tables of what is imported: names, columns, types and what must not be absent."""
 
 
 class Crawl:
@@ -41,11 +60,14 @@ class Crawl:
     def __init__(self, path, browser="browser_id", without=()):
         self.path, self.browser, self.clock, self.request = path, browser, 0, 100
         self.database = sqlite3.connect(path)
+        self.browsers = {}
         for table, columns in TABLES.items():
             if table not in without:
                 self.database.execute(f"CREATE TABLE {table} ({columns.format(browser=browser)})")
 
     def add(self, table, **values):
+        if table not in ("site_visits", "incomplete_visits"):
+            values[self.browser] = self.browsers.get(values["visit_id"], 1)
         names = ", ".join(values)
         marks = ", ".join("?" * len(values))
         self.database.execute(
@@ -57,6 +79,7 @@ class Crawl:
         return f"{DAY}{self.clock:02}.000Z"
 
     def visit(self, number, url="https://news.example.com/", browser=1):
+        self.browsers[number] = browser
         self.add("site_visits", visit_id=number, site_url=url, **{self.browser: browser})
         self.ask(number, url)
 
@@ -81,6 +104,7 @@ class Crawl:
                 "http_redirects",
                 visit_id=visit,
                 old_request_id=str(self.request),
+                new_request_id=str(self.request),
                 old_request_url=old,
                 new_request_url=new,
                 response_status=302,
@@ -97,6 +121,7 @@ class Crawl:
             response_status_text="OK",
             headers=lines,
             location="",
+            is_cached=0,
             time_stamp=self.now(),
         )
 
@@ -185,7 +210,7 @@ def test_interrupted_visits_and_what_cannot_be_used_are_told(tmp_path):
     crawl.visit(1)
     crawl.visit(2)
     crawl.add("incomplete_visits", visit_id=2)
-    crawl.add("site_visits", visit_id=3, site_url="https://never.example/")
+    crawl.add("site_visits", visit_id=3, site_url="https://never.example/", browser_id=1)
     crawl.ask(99, "https://outside.example/")
     crawl.ask(1, "about:blank")
     recording = brought("openwpm", crawl.done(), into=tmp_path / "r")

@@ -110,6 +110,11 @@ class Grid:
         """Kill a node with all its browsers."""
         processes.end_session(self.nodes[number].pid, patience=0.0)
 
+    def node_in_use(self) -> int:
+        """Number of the node on which most processes run, and so a browser."""
+        counts = [len(processes.members(node.pid)) for node in self.nodes]
+        return counts.index(max(counts))
+
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             ["java", "-Xmx256m", "-jar", str(JAR), *arguments],

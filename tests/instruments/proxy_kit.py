@@ -1,4 +1,4 @@
-"""A real proxy (mitmproxy, passing TLS by) that alone knows where the sites of ``.test`` are."""
+"""A real proxy (mitmproxy) that alone knows where the sites of ``.test`` are."""
 
 from __future__ import annotations
 
@@ -23,8 +23,14 @@ class Proxy:
     """A proxy process; a context manager."""
 
     def __init__(
-        self, folder: Path, sites_port: int, mode: str = "regular", user: str = ""
+        self,
+        folder: Path,
+        sites_port: int,
+        mode: str = "regular",
+        user: str = "",
+        hardump: Path | None = None,
     ) -> None:
+        """``hardump``: a file for all that passes, decrypted; nothing is decrypted without."""
         folder.mkdir(parents=True, exist_ok=True)
         self._log = folder / "names"
         self._log.touch()
@@ -36,11 +42,12 @@ class Proxy:
         scheme = "socks5" if mode == "socks5" else "http"
         self.address = f"{scheme}://127.0.0.1:{self.port}"
         more = ["--proxyauth", user] if user else []
+        what = f"hardump={hardump}" if hardump else "ignore_hosts=.*"
         self._process = subprocess.Popen(
             [
                 *(str(Path(sys.executable).with_name("mitmdump")), "--quiet", "--mode", mode),
                 *("--listen-host", "127.0.0.1", "--listen-port", str(self.port)),
-                *("--set", f"confdir={folder}", "--set", "ignore_hosts=.*", "-s", str(addon)),
+                *("--set", f"confdir={folder}", "--set", what, "-s", str(addon)),
                 *("--set", "ssl_insecure=true", *more),
             ],
             stdout=subprocess.PIPE,

@@ -48,16 +48,8 @@ def test_visits_over_a_grid_are_whole_and_survive_a_lost_node(sites, tmp_path):
                     assert "; ".join(pairs) == sent[entry["request"]["url"]]
             assert sent[f"https://{PARTNER}/p"] == "id=12345678"
         with Browser(chosen, profile, extra_arguments=sites.arguments) as own:
-            grid.lose(_node_in_use(grid))
+            grid.lose(grid.node_in_use())
             with pytest.raises(BrowserCrashed):
                 own.visit(url, tmp_path / "lost")
         with Browser(chosen, profile, extra_arguments=sites.arguments) as own:
             assert own.visit(url, tmp_path / "again").state == "complete"
-
-
-def _node_in_use(grid):
-    """Number of the node on which the browser runs."""
-    from echoaudit.instruments.browser import processes
-
-    counts = [len(processes.members(node.pid)) for node in grid.nodes]
-    return counts.index(max(counts))

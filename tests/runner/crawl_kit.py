@@ -19,6 +19,7 @@ from echoaudit.study.models import BrowserSettings, Config, Site
 from echoaudit.study.plan import Account, Plan, Step, Track, Wave
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "instruments"))
+import grid_kit
 from loopback_sites import NEWS, PARTNER, TRACKER, Answer, Sites, wrapped_chromium
 
 PROC = Path("/proc")
@@ -115,8 +116,28 @@ def kill_at_random(
             crawl.killed[wanted] += 1
 
 
-def crawl(folder: Path, *, accounts: int, visits: int, kills: int, seed: int = 1) -> Crawl:
-    """Crawl until the plan is done, giving the command again whenever it ends early."""
+def lose_node(grid: grid_kit.Grid, journal: Path, done: threading.Event, crawl: Crawl) -> None:
+    """Kill the node of a grid on which a browser runs, once a visit is done."""
+    while not done.wait(0.1):
+        if journal.exists() and b"step-finished" in journal.read_bytes():
+            grid.lose(grid.node_in_use())
+            crawl.killed["node"] += 1
+            return
+
+
+def crawl(
+    folder: Path,
+    *,
+    accounts: int,
+    visits: int,
+    kills: int,
+    seed: int = 1,
+    grid: grid_kit.Grid | None = None,
+) -> Crawl:
+    """Crawl until the plan is done, giving the command again whenever it ends early.
+
+    On a grid, a node is lost instead of a browser.
+    """
     sites = Sites(folder)
     sites.pages.update(pages())
     settings = BrowserSettings(
@@ -124,14 +145,19 @@ def crawl(folder: Path, *, accounts: int, visits: int, kills: int, seed: int = 1
         binary=wrapped_chromium(folder, sites),
         page_timeout=10,
         settle=1,
+        grid=grid.url if grid else None,
     )
     config = Config(config="crawl", browser=settings)
     chosen = plan(accounts, visits)
     steps = chosen_steps(chosen)
     found, done = Crawl(steps), threading.Event()
     rooms = Rooms(folder / "profiles", folder / "state")
-    arguments = (rooms.profiles, kills, seed, done, found)
-    killer = threading.Thread(target=kill_at_random, args=arguments)
+    if grid is None:
+        arguments = (rooms.profiles, kills, seed, done, found)
+        killer = threading.Thread(target=kill_at_random, args=arguments)
+    else:
+        journal = folder / "recording" / "journal.jsonl"
+        killer = threading.Thread(target=lose_node, args=(grid, journal, done, found))
     killer.start()
     try:
         recording = Recording.create(

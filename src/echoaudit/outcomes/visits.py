@@ -228,15 +228,31 @@ def _stored(
         for cookie in _list(entry.get("_blockedCookies"))
         if _dict(cookie).get("direction") == "response"
     }
-    for found in map(_dict, _list(response.get("cookies")) or _set_cookies(response)):
+    for found in _cookies(response):
         name, value = _text(found.get("name")), _text(found.get("value"))
         if name and name not in refused:
             domain = _text(found.get("domain")).lstrip(".") or host
             yield Cookie(registrable(domain), name, value, _expiry(found, time))
 
 
+def _cookies(response: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Cookies as a tool lists them; what it leaves out, as some do a Max-Age, from the headers."""
+    sent = _set_cookies(response)
+    listed = [_dict(cookie) for cookie in _list(response.get("cookies"))]
+    if not listed:
+        return [*sent]
+    known = {(cookie["name"], cookie["value"]): cookie for cookie in sent}
+    return [
+        {
+            **known.get((_text(cookie.get("name")), _text(cookie.get("value"))), {}),
+            **{key: value for key, value in cookie.items() if value not in ("", None)},
+        }
+        for cookie in listed
+    ]
+
+
 def _set_cookies(response: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Cookies out of the headers, where a tool lists none."""
+    """Cookies out of the headers."""
     lines = [line for name, value in _pairs(response.get("headers")) if name == "set-cookie"
              for line in value.split("\n")]  # fmt: skip
     return [cookie for line in lines if (cookie := _set_cookie(line))]
