@@ -8,8 +8,8 @@ asks for. Of the others it tells which are *reported*: by silence, by a refusal,
 words of the reply, as the outcome ``utterances`` judges them, are not the meant skill's. The exit
 code is 1 when one failed silently, or too few were right: 97 % clean, 90 % in noise.
 
-``voices`` plays the sentences in each offline voice to the wake-word model alone, with the frames
-falling in ``--phases`` different places.
+``voices`` plays the sentences in each offline voice, or with ``--piper`` in the voices of these
+files, to the wake-word model alone, with the frames falling in ``--phases`` different places.
 
 The Echos' cloud is called directly, not over a network; all else is what a study uses.
 """
@@ -312,7 +312,8 @@ def in_voices(arguments: argparse.Namespace) -> int:
     sentences = chosen(stocked(arguments.skills), arguments.utterances, arguments.seed)
     some = sentences[: max(1, len(sentences) // 4)]
     print(f"{'voice':<18}{'woke':>12}{f'over {arguments.phases} phases':>20}")
-    for engine, voice in VOICES:
+    models = [("piper", str(model)) for model in arguments.piper]
+    for engine, voice in models or VOICES:
         settings = SpeakerSettings(engine=engine, voice=voice)
         once = [_wakes(sentence, settings, 0) for sentence in sentences]
         phases = [
@@ -321,7 +322,7 @@ def in_voices(arguments: argparse.Namespace) -> int:
             for phase in range(arguments.phases)
         ]
         print(
-            f"{engine + ' ' + voice:<18}{f'{sum(once)} of {len(once)}':>12}"
+            f"{engine + ' ' + Path(voice).stem:<18}{f'{sum(once)} of {len(once)}':>12}"
             f"{f'{sum(phases)} of {len(phases)}':>20}",
             flush=True,
         )
@@ -344,6 +345,7 @@ def main() -> int:
     parser.add_argument("--rooms", type=int, default=2, help="Echos at once")
     parser.add_argument("--snr", type=float, nargs="*", default=[15.0], help="dB")
     parser.add_argument("--phases", type=int, default=10)
+    parser.add_argument("--piper", type=Path, nargs="*", default=[], help="files of piper's voices")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--skills", type=Path, default=ROOT / "skills", help="folder of catalogues")
     arguments = parser.parse_args()
