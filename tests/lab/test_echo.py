@@ -82,6 +82,13 @@ def test_two_commands_are_two_and_a_name_alone_is_none():
     assert woken(np.concatenate([spoken("Alexa"), np.zeros(3 * RATE, np.int16)])) == []
 
 
+def test_it_wakes_after_long_silence_as_after_a_short_one():
+    call = spoken("Alexa, open style check")
+    soon, late = woken(call), woken(np.concatenate([np.zeros(20 * RATE, np.int16), call]))
+    assert len(soon) == len(late) == 1
+    assert len(soon[0]) == len(late[0])
+
+
 def test_silence_never_wakes_it():
     assert woken(spoken("Alexa, open style check", gain=0.0)) == []
 

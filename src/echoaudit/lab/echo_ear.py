@@ -32,6 +32,10 @@ FLOOR = 60.0
 """RMS in LSB below which a frame is silence, whatever the detector says."""
 
 
+SETTLED = 100
+"""Frames of utter silence after which more of it changes nothing in a wake-word model."""
+
+
 @dataclass(frozen=True)
 class Recording:
     """One command, with its wake word."""
@@ -44,21 +48,26 @@ class Recording:
 
 
 class WakeWord:
-    """Listens for "Alexa" (microWakeWord's model)."""
+    """Listens for "Alexa" (microWakeWord's model); dozes while there is no sound at all."""
 
     def __init__(self) -> None:
         from pymicro_wakeword import MicroWakeWord, MicroWakeWordFeatures, Model
 
         self._model: Any = MicroWakeWord.from_builtin(Model.ALEXA)
         self._features: Any = MicroWakeWordFeatures()
+        self._silent = 0
 
     def hears(self, frame: Samples) -> bool:
         """Whether the name has just been said."""
+        self._silent = 0 if frame.any() else self._silent + 1
+        if self._silent > SETTLED:
+            return False
         features = self._features.process_streaming(frame.tobytes())
         return any(self._model.process_streaming(feature) for feature in features)
 
     def forget(self) -> None:
         """Start afresh."""
+        self._silent = 0
         self._model.reset()
         self._features.reset()
 
