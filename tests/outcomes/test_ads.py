@@ -68,6 +68,17 @@ def test_the_platforms_own_products_and_vendors_of_installed_skills_are_told(tmp
     assert (row["party"], row["vendor_skills"]) == ("vendor", "B01")
 
 
+def test_an_ad_on_the_platforms_pages_that_leads_nowhere_else_is_its_own(tmp_path):
+    page = "https://www.amazon.com/"
+    links = ["https://www.amazon.com/dp/B01?ref=x", "https://www.kettle.example/k"]
+    own = one(tmp_path / "a", {**AD, "ad": None, "page": page, "links": links[:1]})
+    assert (own["advertiser"], own["party"]) == ("amazon.com", "platform")
+    other = one(tmp_path / "b", {**AD, "ad": None, "page": page, "links": links})
+    assert (other["advertiser"], other["party"]) == ("kettle.example", "")
+    back = one(tmp_path / "c", {**AD, "ad": None, "links": ["https://www.news.test/more"]})
+    assert back["advertiser"] == ""
+
+
 def test_the_platforms_own_pages_are_a_channel_of_their_own(tmp_path):
     row = one(tmp_path / "r", {**AD, "page": "https://www.amazon.com/dp/1"})
     assert row["channel"] == "platform"

@@ -102,6 +102,7 @@ def _scores(
         rules.score_syncs(rows("syncs"), rules.within(syncs, windows)),
         rules.score_bids(rows("bids"), bids, windows),
         *_ads(recording, rows, bids, windows),
+        *_shop_ads(rows, list(read_log(state, "shop_ads")), windows),
         *([_audio_ads(recording, found, state)] if any(recording.steps("stream")) else []),
     ]
     phases = [(account, phase, first, last) for _, account, phase, first, last in visits]
@@ -124,6 +125,19 @@ def _ads(
 
     if any(step.has("ads.json") for step in recording.steps("visit")):
         yield score_ads(rows("ads"), rows("bids"), bids, windows)
+
+
+def _shop_ads(
+    rows: Callable[[str], list[dict[str, Any]]],
+    log: list[dict[str, Any]],
+    windows: list[tuple[str, str, float, float]],
+) -> Iterator[Score]:
+    """Only where the platform's own pages were visited or said to show ads."""
+    from echoaudit.lab.score import score_shop_ads
+
+    score = score_shop_ads(rows("ads"), log, windows)
+    if score.found or score.planted:
+        yield score
 
 
 def _cookies(recording: Recording) -> Iterator[tuple[str, str]]:

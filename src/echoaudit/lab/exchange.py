@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from echoaudit.lab.world import World
-from echoaudit.lab.world_model import Ad
+from echoaudit.lab.world_model import Ad, ShopAd
 
 CENTS = 4
 """Digits of a price in dollars."""
@@ -74,6 +74,24 @@ def _ad(world: World, bidder: str, interest: str | None, chance: random.Random) 
     mine = [ad for ad in world.file.ads if not ad.bidders or bidder in ad.bidders]
     fitting = [ad for ad in mine if interest is not None and ad.interest == interest]
     return chance.choice(fitting or [ad for ad in mine if ad.interest is None])
+
+
+def shop_ad(world: World, account: str, slot: str, turn: int, interests: list[str]) -> ShopAd:
+    """The platform's choice for a slot of its own home page; the same for the same occasion.
+
+    Args:
+        world: the planted truth.
+        account: who is signed in.
+        slot: where.
+        turn: how often this account was shown this slot before.
+        interests: what the platform takes the account to be interested in.
+    """
+    ads = world.file.platform.shop_ads
+    known = interests if world.file.targeting else []
+    fitting = [ad for ad in ads if ad.interest in known]
+    words = (str(world.file.seed), "shop", account, slot, str(turn))
+    chance = random.Random("|".join(words))
+    return chance.choice(fitting or [ad for ad in ads if ad.interest is None])
 
 
 def _normal(world: World, *what: str) -> float:

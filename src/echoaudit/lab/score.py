@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from echoaudit.domains import registrable
+
 Row = Mapping[str, Any]
 Rows = set[tuple[str, ...]]
 PRICED = frozenset({"bid", "won", "rendered"})
@@ -209,6 +211,31 @@ def score_ads(
         if slot not in late:
             planted.add((*slot, (known or sorted(best))[0]))
     return replace(compare("ads", shown, planted), uncertain=len(late & offered.keys()))
+
+
+def score_shop_ads(
+    found: Iterable[Row],
+    log: Iterable[Row],
+    windows: Sequence[tuple[str, str, float, float]],
+) -> Score:
+    """Compare the ads on the platform's own pages with those that it chose for the account.
+
+    Args:
+        found: rows of the ads outcome (``visit``, ``slot``, ``channel``, ``advertiser``, ``text``).
+        log: the shop's log (``account``, ``time``, ``slot``, ``advertiser``, ``text``).
+        windows: (visit, account, started, ended) of each finished visit.
+    """
+    planted: Rows = {
+        (visit, str(entry["slot"]), registrable(str(entry["advertiser"])), str(entry["text"]))
+        for visit, account, started, ended in windows
+        for entry in within(log, [(visit, account, started, ended)])
+    }
+    shown: Rows = {
+        (str(r["visit"]), str(r["slot"]), str(r["advertiser"]), str(r["text"]))
+        for r in found
+        if r["channel"] == "platform"
+    }
+    return compare("platform's ads", shown, planted)
 
 
 def planted_effect(

@@ -10,9 +10,9 @@ from typing import Any, Literal, TextIO
 
 from echoaudit.errors import BadInput
 
-Log = Literal["bids", "syncs", "requests", "events", "store", "streams"]
+Log = Literal["bids", "syncs", "requests", "events", "store", "shop_ads", "streams"]
 WORLD = "world.json"
-LOGS: tuple[Log, ...] = ("bids", "syncs", "requests", "events", "store", "streams")
+LOGS: tuple[Log, ...] = ("bids", "syncs", "requests", "events", "store", "shop_ads", "streams")
 
 
 class Truth:

@@ -38,6 +38,7 @@ def problems(world: WorldFile) -> Iterator[Problem]:
     for place, row in _rows(world):
         yield from _served(row, rows, place)
     yield from _streams(world)
+    yield from _shop(world)
     for place, contact in _contacts(world):
         yield from _contact(contact, place)
         yield from _wire(contact, rows, place)
@@ -252,6 +253,21 @@ def _streams(world: WorldFile) -> Iterator[Problem]:
         if not any(stream.service in (clip.services or services) for clip in world.clips):
             found = f"nothing to play on {shown(stream.service)}"
             yield Problem(("streams", index), found, "a clip for it under clips", "- clip: song")
+
+
+def _shop(world: WorldFile) -> Iterator[Problem]:
+    """Whether the shop has an ad for whoever comes, and names of their own for slots and ads."""
+    ads, slots = world.platform.shop_ads, world.platform.shop_slots
+    for what, name, values in (
+        ("ad", "ad", [("shop_ads", ad.ad) for ad in ads]),
+        ("slot", "slot", [("shop_slots", row.slot) for row in slots]),
+    ):
+        places = [(("platform", list_, n, name), value) for n, (list_, value) in enumerate(values)]
+        yield from _twice(what, places)
+    if slots and not any(ad.interest is None for ad in ads):
+        found = "slots in the shop without an ad that anybody may be shown"
+        example = "shop_ads: [{ad: soup, advertiser: www.soup.com, text: Soup.}]"
+        yield Problem(("platform", "shop_slots"), found, "an ad without an interest", example)
 
 
 def _bidder(world: WorldFile, bidder: Bidder, place: Place) -> Iterator[Problem]:

@@ -152,9 +152,23 @@ class Platform(Strict):
     """What becomes of an account's wish not to be shown ads by its interests."""
     unavailable: tuple[Text, ...] = ()
     """Ids of skills that the store shows, and refuses to enable."""
+    shop_slots: tuple[SlotRow, ...] = ()
+    """Places for ads on the shop's home page, which accounts that are signed in are shown."""
+    shop_ads: tuple[ShopAd, ...] = ()
     background: tuple[Background, ...] = ()
     sends: tuple[Send, ...] = ()
     """Syncs that the platform itself starts; usually none."""
+
+
+class ShopAd(Strict):
+    """An ad on the shop's home page, sold and chosen by the platform itself."""
+
+    ad: Name
+    advertiser: HostName
+    """The platform's own host for its own products."""
+    text: Text
+    interest: Text | None = None
+    """Shown to accounts that the platform takes to be of this interest; absent: to all others."""
 
 
 class Send(Strict):

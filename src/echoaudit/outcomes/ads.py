@@ -147,6 +147,9 @@ def _whose(
               if (name := host_of(f"//{plain(found, 200)}"))]  # fmt: skip
     links = [link for link in _list(ad.get("links")) if isinstance(link, str)]
     leads_to = landing(links, stated, registrable(host_of(str(ad.get("page")))))
+    if not leads_to and _on_platform(ad):
+        # What a shop advertises on its own pages it may well sell itself.
+        leads_to = landing(links, stated, "")
     advertiser = stated[0] if stated else registrable(host_of(leads_to)) if leads_to else ""
     skills = sorted(skill for skill, vendor in vendors.items() if _is_of(advertiser, vendor))
     own = bool(advertiser) and is_platform(advertiser)

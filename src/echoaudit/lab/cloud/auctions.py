@@ -103,15 +103,7 @@ class _Server:
     def _interests(self, occasion: Occasion, uid: str | None) -> list[str]:
         """What the bidder saw itself, and what the platform tells it."""
         seen = self.cloud.store.noted(self.party.party, uid) if uid else []
-        return [*seen, *self._profile(occasion.known_as)]
-
-    def _profile(self, account: str | None) -> list[str]:
-        """The platform's interests of an account, unless it honours that the account opted out."""
-        store = self.cloud.store
-        if account is None:
-            return []
-        honoured = self.cloud.world.file.platform.opt_out == "honoured"
-        return [] if honoured and store.opted_out(account) else store.interests(account)
+        return [*seen, *self.cloud.profile(occasion.known_as)]
 
     def _log(
         self,

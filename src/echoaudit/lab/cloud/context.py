@@ -49,6 +49,13 @@ class Cloud:
         """Whose browser holds ``party``'s cookie ``uid``, as only the lab knows."""
         return None if uid is None else self.store.browser_account(party, uid)
 
+    def profile(self, account: str | None) -> list[str]:
+        """The platform's interests of an account, unless it honours that the account opted out."""
+        if account is None:
+            return []
+        honoured = self.world.file.platform.opt_out == "honoured"
+        return [] if honoured and self.store.opted_out(account) else self.store.interests(account)
+
 
 def new_identifier(kind: Literal["digits", "hex", "uuid", "base64"]) -> str:
     """A fresh identifier of a browser, at least 60 bits of chance."""

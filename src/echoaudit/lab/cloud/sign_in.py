@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -10,6 +12,7 @@ from starlette.routing import Route
 
 from echoaudit.lab.cloud.context import Cloud, cookie_of, give_cookie, new_identifier
 from echoaudit.lab.cloud.pages import render
+from echoaudit.lab.exchange import shop_ad
 from echoaudit.lab.world_model import PLATFORM, PREFERENCES
 
 
@@ -34,7 +37,9 @@ def shop_routes(cloud: Cloud) -> list[Route]:
 
     async def home(request: Request) -> Response:
         account = signed_in(cloud, request)
-        return HTMLResponse(render("shop.html.jinja", signed_in=account is not None))
+        places = [] if account is None else list(_places(cloud, account))
+        page = render("shop.html.jinja", signed_in=account is not None, places=places)
+        return HTMLResponse(page, headers={"Cache-Control": "no-store"})
 
     async def preferences(request: Request) -> Response:
         account = signed_in(cloud, request)
@@ -67,6 +72,16 @@ def ads_routes(cloud: Cloud) -> list[Route]:
         return response
 
     return [Route("/associate", associate, methods=["GET"])]
+
+
+def _places(cloud: Cloud, account: str) -> Iterator[dict[str, Any]]:
+    """The home page's slots, each with the ad that the platform chose for the account."""
+    for row in cloud.world.file.platform.shop_slots:
+        turn = cloud.store.next_auction(f"{PLATFORM}|shop|{row.slot}|{account}")
+        ad = shop_ad(cloud.world, account, row.slot, turn, cloud.profile(account))
+        shown = {"slot": row.slot, "advertiser": ad.advertiser, "text": ad.text}
+        cloud.truth.write("shop_ads", {"account": account, "ad": ad.ad, **shown})
+        yield {**shown, "width": row.size[0], "height": row.size[1]}
 
 
 def _find(cloud: Cloud, username: object, password: object) -> str | None:
