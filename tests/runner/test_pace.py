@@ -46,8 +46,8 @@ PLAN = Plan((visits("before-1", 5), talk(4), visits("after-1", 5)))
 
 def test_steps_that_run_side_by_side_add_their_share() -> None:
     seconds = foreseen(PLAN, CONFIG)
-    assert seconds["fashion-1/visits/before-1-0"] == 4.0
-    assert seconds["fashion-1/sessions/00-x"] == 2 * (6 + 2 + 1) / 2
+    assert seconds["fashion-1/visits/before-1-0"] == 5 + CONFIG.browser.settle
+    assert seconds["fashion-1/sessions/00-x"] == (2 * (9 + 2 + 1) + 2) / 2
 
 
 def test_lines_count_from_where_a_run_resumed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,7 +74,7 @@ def test_the_time_left_is_as_foreseen_and_then_as_measured(
             progress.finished(step, "")
 
     do(PLAN.waves[0].steps, 6.0)
-    assert progress.remaining() == "about 2:12 left", "8 x 9 s of talk, 10 visits of 6 s"
+    assert progress.remaining() == "about 2:44 left", "8 x 13 s of talk, 10 visits of 6 s"
     do(PLAN.waves[1].steps, 3.0)
     assert progress.remaining() == "about 1:00 left"
     do(PLAN.waves[2].steps, 6.0)

@@ -7,38 +7,27 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from echoaudit.study.cost import assumed_pace
+from echoaudit.study.cost import seconds as alone
+
 if TYPE_CHECKING:
     from echoaudit.recording import Recording, StepEvidence
     from echoaudit.study.models import Config
     from echoaudit.study.plan import Plan, Step
 
 TALK = ("session", "idle", "stream")
-PAGE = 4.0
-"""Seconds that a page takes, before any is measured."""
-SENTENCE = 6.0
-"""Seconds of a sentence and its reply, before any is measured, without the silence after it."""
 
 
 def foreseen(plan: Plan, config: Config) -> dict[str, float]:
     """Seconds that each step adds to a run: its own length, over how many go on beside it."""
     found: dict[str, float] = {}
+    pace = assumed_pace(config)
     for wave in plan.waves:
         parallel = config.parallel
         bound = parallel.sessions if wave.kind == "sessions" else parallel.browsers
         width = min(bound, len(wave.tracks))
-        found |= {step.id: _alone(step, config) / width for step in wave.steps}
+        found |= {step.id: alone(step, config, pace) / width for step in wave.steps}
     return found
-
-
-def _alone(step: Step, config: Config) -> float:
-    talk = config.conversation
-    if step.kind == "idle":
-        return talk.idle
-    if step.kind == "stream":
-        return step.seconds
-    if step.kind == "session":
-        return step.sentences * (SENTENCE + config.microphone.silence + talk.pause)
-    return PAGE
 
 
 class Estimate:

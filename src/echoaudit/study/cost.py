@@ -51,7 +51,7 @@ def cost(plan: Plan, config: Config, pace: Pace) -> Cost:
     """What the plan costs at a pace."""
     speech = crawl = clock = 0.0
     for wave in plan.waves:
-        tracks = [sum(_seconds(step, config, pace) for step in t.steps) for t in wave.tracks]
+        tracks = [sum(seconds(step, config, pace) for step in t.steps) for t in wave.tracks]
         total = sum(tracks)
         once = config.parallel.sessions if wave.kind == "sessions" else config.parallel.browsers
         clock += max(max(tracks, default=0.0), total / once)
@@ -70,7 +70,8 @@ def cost(plan: Plan, config: Config, pace: Pace) -> Cost:
     )
 
 
-def _seconds(step: Step, config: Config, pace: Pace) -> float:
+def seconds(step: Step, config: Config, pace: Pace) -> float:
+    """How long a step takes by itself at a pace."""
     if step.kind == "idle":
         return config.conversation.idle
     if step.kind == "session":
@@ -92,7 +93,7 @@ def measured_pace(
     """
     listed = list(steps)
     spoken = [(planned[i], s) for i, kind, s in listed if kind == "session" and planned.get(i)]
-    visits = [seconds for _, kind, seconds in listed if kind == "visit"]
+    visits = [took for _, kind, took in listed if kind == "visit"]
     sentences = sum(number for number, _ in spoken)
     return Pace(
         sum(s for _, s in spoken) / sentences if sentences else fallback.sentence,
