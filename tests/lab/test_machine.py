@@ -16,6 +16,7 @@ import standins
 from echoaudit.errors import BadInput, Unavailable
 from echoaudit.lab import topology
 from echoaudit.lab.machine import Machine, available, enter, inside, lan_mac, overlay
+from echoaudit.lab.machine_device import catches
 from echoaudit.study.models import Device, GatewaySettings
 
 PROBE = Path(__file__).with_name("machine_probe.py")
@@ -35,6 +36,21 @@ def test_the_overlay_is_ordinary_configuration(tmp_path: Path) -> None:
     assert settings.trusting == ("b-1",)
     assert settings.upstream_authority == tmp_path / "ca.pem"
     assert Device.model_validate(values["devices"]["a-1"]).mac == lan_mac("a-1")
+
+
+def test_a_program_that_is_not_ready_for_a_signal_is_told_from_one_that_is() -> None:
+    ready = "trap : USR1; echo; read line"
+    with subprocess.Popen(
+        ["sh", "-c", f"read line; {ready}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        assert not catches(program.pid, signal.SIGUSR1)
+        program.stdin.write(b"\n")
+        program.stdin.flush()
+        program.stdout.readline()
+        assert catches(program.pid, signal.SIGUSR1)
+        program.kill()
 
 
 def test_two_accounts_never_share_an_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,10 +38,17 @@ def main(resolv: Path, script: str, log: Path, command: list[str]) -> None:
         time.sleep(_POLL)
         if client.poll() is not None:
             sys.exit(f"udhcpc ended with status {client.returncode}")
-        if time.monotonic() - nudged > NUDGE:
+        if time.monotonic() - nudged > NUDGE and catches(client.pid, signal.SIGUSR1):
             nudged = time.monotonic()
             client.send_signal(signal.SIGUSR1)
     os.execvp(command[0], command)
+
+
+def catches(process: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal, which until then would end it."""
+    status = Path(f"/proc/{process}/status").read_text()
+    (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 def _run(*command: str) -> None:
