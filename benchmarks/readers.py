@@ -3,13 +3,11 @@
 Each prints one JSON object: ``packets``, ``octets``, ``ends`` (rows of both ends, protocol, packets
 and bytes, both ways together), ``names`` (rows of both ends, protocol and the names seen),
 ``lookups`` (rows of question, type and addresses), ``cpu`` (seconds, the whole process until it had
-read everything) and ``peak`` (bytes of memory).
+read everything) and ``peak`` (bytes of memory). What only the measuring needs is loaded afterwards.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -58,8 +56,11 @@ class Table:
         used: dict[str, float] | None = None,
     ) -> None:
         """Print the result, and what was used until now unless it is given."""
+        used = used or usage()
+        import json
+
         found = {
-            **(used or usage()),
+            **used,
             "packets": packets,
             "octets": octets,
             "ends": [[*ends, *total] for ends, total in self.ends.items()],
@@ -153,6 +154,8 @@ _FIELDS = [
 
 def tshark(path: Path) -> None:
     """The fields by ``tshark -T fields``, added up here."""
+    import subprocess
+
     command = ["tshark", "-nr", str(path), "-T", "fields", "-E", "aggregator=;"]
     command += [part for field in _FIELDS for part in ("-e", field)]
     table = Table()
@@ -200,6 +203,8 @@ def scapy(path: Path) -> None:
 
 def cat(path: Path) -> None:
     """Reads and does nothing: the floor."""
+    import subprocess
+
     subprocess.run(["cat", str(path)], stdout=subprocess.DEVNULL, check=True)
     Table().write(0, 0, used=usage(program=True))
 

@@ -8,7 +8,9 @@ code is 1 when echoaudit's flows, look-ups or names differ from the truth or fro
 
 CPU is what counts on a machine that does other work too. It is the whole process, start included,
 until everything was read; of tshark only tshark itself, not adding its fields up. A name counts as
-missed when the reader does not give it, as wrong when it gives another.
+missed when the reader does not give it, as wrong when it gives another. ``cat`` and ``c`` are over
+so soon that a moment of other work weighs on them: they are run in turn, and of each the quickest
+run counts.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ READERS = ("cat", "c", "python", "nfstream", "dpkt", "tshark", "scapy")
 OURS = ("c", "python")
 """echoaudit's scanners."""
 PROGRAMS = ("cat", "tshark")
+QUICK, TURNS = ("cat", "c"), 6
+"""Readers that are run in turn, and how often."""
 MIB = 1 << 20
 Found = dict[str, Any]
 Rows = dict[tuple[Any, ...], tuple[Any, ...]]
@@ -53,12 +57,25 @@ def measure(reader: str, capture: Path) -> Found:
     """What a reader found, and ``wall`` seconds."""
     begin = time.perf_counter()
     command = [sys.executable, str(HERE / "readers.py"), reader, str(capture)]
+    # As after an installation, where modules were compiled once.
+    given = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     chosen = {VARIABLE: reader} if reader in OURS else {}
-    done = subprocess.run(command, capture_output=True, check=False, env=os.environ | chosen)
+    done = subprocess.run(command, capture_output=True, check=False, env=given | chosen)
     if done.returncode:
         raise SystemExit(f"{reader} failed:\n{done.stderr.decode()}")
     found: Found = json.loads(done.stdout)
     return found | {"wall": time.perf_counter() - begin}
+
+
+def quickest(readers: list[str], capture: Path) -> dict[str, Found]:
+    """What each of some readers found, in the run of several that took the least CPU."""
+    best: dict[str, Found] = {}
+    for _ in range(TURNS):
+        for reader in readers:
+            found = measure(reader, capture)
+            if reader not in best or found["cpu"] < best[reader]["cpu"]:
+                best[reader] = found
+    return best
 
 
 def counts(found: Found) -> Rows:
@@ -154,14 +171,18 @@ def compare(capture: Path, truth: Found, wanted: list[str]) -> int:
     units = "".join(f"{reader + '=1':>10}" for reader in ours)
     print(f"{'reader':<10}{'CPU s':>9}{'wall s':>9}{'MiB':>9}{units}{'counts':>9}"
           f"{'missed':>9}{'wrong':>9}")  # fmt: skip
-    all_found: dict[str, Found] = {}
+    all_found = quickest([one for one in QUICK if one in wanted and installed(one)], capture)
     for reader in wanted:
         if not installed(reader):
             print(f"{reader:<10} not installed")
             continue
-        all_found[reader] = measure(reader, capture)
+        if reader not in all_found:
+            all_found[reader] = measure(reader, capture)
         measured = [all_found[one] for one in ours if one in all_found]
         print(line(reader, all_found[reader], truth, measured), flush=True)
+    if all(one in all_found for one in QUICK):
+        floor, ours_cpu = (all_found[one]["cpu"] for one in QUICK)
+        print(f"\nc against cat: {ours_cpu / floor:.1f}x the CPU, quickest of {TURNS} runs in turn")
     return int(sum(check(capture, truth, one, all_found) for one in ours) > 0)
 
 

@@ -1,7 +1,6 @@
 """The scanner in C against the one in Python: the same flows, names and notes, on any capture."""
 
 import random
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +20,7 @@ from captures_kit import (
 )
 
 from echoaudit.errors import BadInput, Unavailable
-from echoaudit.outcomes.traffic import quick, read_capture, scan, tls
+from echoaudit.outcomes.traffic import inspect, quick, read_capture, scan, tls
 from echoaudit.outcomes.traffic.flows import Half, LiveFlow
 
 ROOT = Path(__file__).parents[2]
@@ -107,9 +106,10 @@ class Flows:
 
     def __init__(self, want=0):
         self.want, self.tcp, self.udp, self.opened, self.looked = want, {}, {}, [], []
+        self.hellos, self.greeted = {}, []
 
     def pcap(self, data, at=24):
-        takers = self.tcp, self.udp, self.open, self.look, self.look
+        takers = self.tcp, self.udp, self.open, self.look, self.look, self.hellos, self.greet
         return _module().pcap(data, at, False, 16, 1e6, *takers)
 
     def open(self, protocol, key, time, source, target):
@@ -119,6 +119,11 @@ class Flows:
         table |= {key: flow.a, flow.b.key: flow.b}
         self.opened.append((protocol, key, source, target))
         return flow.a
+
+    def greet(self, half, hello):
+        self.greeted.append((half, hello))
+        half.want -= hello == "taken"
+        return hello == "taken"
 
     def look(self, half, data, time, about):
         self.looked.append((half, data, time, about))
@@ -152,6 +157,19 @@ def test_c_opens_flows_counts_them_and_hands_on_what_is_wanted():
     down.settle()
     assert up.payload + down.payload == sum(len(frame) - 54 for _, frame in talk.packets)
     assert up.last == pytest.approx(talk.packets[-1][0], abs=1e-6)
+
+
+@needs_c
+def test_c_hands_on_a_known_hello_without_its_segment_unless_that_is_wanted():
+    sent, answered = handshake("a.example", "1.3")
+    talk = Talk().open().send(True, sent).send(False, answered)
+    flows = Flows(want=1)
+    flows.hellos = {quick.essence(sent, False): "taken", quick.essence(answered, False): "other"}
+    flows.pcap(pcap(talk.packets))
+    up, down = sorted(flows.tcp.values(), key=lambda half: half.syn)
+    assert flows.greeted == [(up, "taken"), (down, "other")]
+    assert [(half, data) for half, data, *_ in flows.looked] == [(down, answered)]
+    assert up.want == down.want == 0
 
 
 @needs_c
@@ -190,38 +208,71 @@ def test_c_refuses_flows_that_are_something_else():
 
 
 @needs_c
-@pytest.mark.parametrize("failing", ["open", "look"])
+@pytest.mark.parametrize("failing", ["open", "look", "greet"])
 def test_an_error_of_what_looks_into_a_packet_comes_through(failing):
     def broken(*_):
         raise ZeroDivisionError
 
     flows = Flows(want=9)
+    known = quick.essence(handshake("a.example", "1.3")[0], False)
+    flows.hellos = {known: "taken"} if failing == "greet" else {}
     setattr(flows, failing, broken)
     with pytest.raises(ZeroDivisionError):
         flows.pcap(pcap(secure("a.example").packets))
 
 
 @needs_c
-def test_extensions_are_the_same_however_they_are_cut():
-    up, down = handshake("a.example", "1.3")
-    client, server = up[5:], down[5 : 9 + int.from_bytes(down[6:9], "big")]
-    ciphers = 39 + client[38]
-    places = ciphers + 2 + int.from_bytes(client[ciphers : ciphers + 2], "big") + 2, 42 + server[38]
-    for message, at in zip((client, server), places, strict=True):
-        assert extensions_of(quick.extensions, message, at)[0]
-        for size in range(at - 1, len(message) + 1):
-            cut = message[:size]
-            assert extensions_of(quick.extensions, cut, at) == extensions_of(
-                tls.extensions, cut, at
-            )
+@pytest.mark.parametrize("in_quic", [False, True])
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+@pytest.mark.parametrize("side", [0, 1])
+def test_hellos_of_one_essence_tell_the_same_however_they_are_damaged(in_quic, version, side):
+    random_ = random.Random(version)
+    told, known = {}, 0
+    for number in range(3000):
+        hello = bytearray(handshake(f"{number % 2}.example", version)[side][5 * in_quic :])
+        for _ in range(number % 4):
+            hello[random_.randrange(len(hello))] = random_.choice((0, 1, 4, 255, number % 256))
+        stream = bytes(hello[: None if number % 3 else random_.randrange(len(hello))])
+        essence = quick.essence(stream, in_quic)
+        if essence:
+            parsed = told_by(stream, in_quic)
+            known += essence in told
+            assert told.setdefault(essence, parsed) == parsed
+    assert known > 500
+    assert len(set(told.values())) > 5
 
 
-def extensions_of(walk, message, at):
-    """What one of both makes of a message; nothing when it refuses."""
+def told_by(stream, in_quic):
+    """What Python reads in a hello; nothing when it refuses."""
     try:
-        return walk(message, at)
-    except (ValueError, struct.error):
+        return tls.parse_hello(stream, "q") if in_quic else tls.hello(stream)
+    except tls.NotTls:
         return None
+
+
+@needs_c
+def test_a_hello_has_an_essence_when_it_is_whole_in_one_record():
+    for version in ("1.2", "1.3"):
+        for stream in handshake("a.example", version):
+            whole = 9 + int.from_bytes(stream[6:9], "big")
+            assert quick.essence(stream, False)
+            assert quick.essence(stream[5:], True)
+            assert not any(quick.essence(stream[:size], False) for size in range(whole))
+            assert not quick.essence(b"\x17" + stream[1:], False)
+    long = bytearray(handshake("a.example", "1.3")[0])
+    long[3:5], long[7:9] = b"\x20\0", b"\x1f\xfc"
+    assert quick.essence(bytes(long) + bytes(1 << 13), False) == b""
+
+
+@needs_c
+def test_hellos_beyond_those_remembered_are_read_all_the_same(monkeypatch):
+    monkeypatch.setattr(inspect, "_MOST_HELLOS", 2)
+    packets = []
+    for number in (1, 2, 3, 4, 1, 2):
+        packets += secure(f"h{number}.example", port=20000 + len(packets)).packets
+    compiled, plain = both(pcap(packets))
+    assert compiled == plain
+    assert [flow.sni for flow in compiled.flows] == [f"h{n}.example" for n in (1, 2, 3, 4, 1, 2)]
 
 
 def _module():

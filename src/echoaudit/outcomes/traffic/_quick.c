@@ -3,7 +3,7 @@
    Takes packets with plain headers: counts them, follows TCP's sequence numbers, and hands payload
    that may carry a name to Python (``inspect.Names``), which also makes the flows. At a packet that
    is not plain (odd headers, a reset, a gap, a step back in time) it stops and leaves that to
-   Python, untouched. It keeps no state of its own and reads no byte before it checked that it is
+   Python, untouched. It keeps no state between calls and reads no byte before it checked that it is
    there. ``docs/reliability.md`` says how both ways are held against each other. */
 
 #define PY_SSIZE_T_CLEAN
@@ -16,7 +16,7 @@
 
 enum { FIN = 1, SYN = 2, RST = 4, ACK = 16, TCP = 6, UDP = 17, ENHANCED = 6 };
 enum { QUIET = 300 }; /* seconds, as in flows.py */
-enum { INTERFACE = 4 }; /* as in quick.py: of the functions here; another number is not used */
+enum { INTERFACE = 5 }; /* as in quick.py: of the functions here; another number is not used */
 enum { LONG_HEADER = 0xC0 }; /* QUIC's first byte, as in scan.py */
 enum { ERROR = -1, OTHER = 0, TAKEN = 1 };
 
@@ -39,10 +39,20 @@ typedef struct {
     int big;
 } Bytes;
 
+/* A direction that was met during a call: most packets find theirs here, without a key object. */
 typedef struct {
+    Counters *half;
+    int protocol;
+    Py_ssize_t size;
+    uint8_t key[36];
+} Met;
+
+typedef struct {
+    Met met[256];
     PyObject *tcp, *udp; /* halves of flows by key */
     PyObject *open; /* makes a flow */
     PyObject *segment, *datagram; /* what looks into payload */
+    PyObject *hellos, *greet; /* hellos that were read, by essence, and what takes one of them */
     unsigned long long packets, octets;
     int opened; /* whether the packet's flow is new */
 } Run;
@@ -62,6 +72,63 @@ static uint32_t word(const Bytes *file, Py_ssize_t at) {
     const uint8_t *p = file->data + at;
     if (file->big) return big32(p);
     return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
+}
+
+/* --- TLS --------------------------------------------------------------------------------------- */
+
+enum { LONGEST_HELLO = 4096, CLIENT_HELLO = 1, SERVER_HELLO = 2 };
+
+/* Server name, signatures, ALPN, versions: extensions whose body tells something, as in tls.py. */
+static int tells(uint32_t code) {
+    return code == 0 || code == 13 || code == 16 || code == 43;
+}
+
+/* Copy what tells of a hello; how much that is, 0 when it is cut. It is never more than the hello. */
+static Py_ssize_t gather(const uint8_t *hello, Py_ssize_t size, uint8_t *out) {
+    Py_ssize_t put = 3, at = 39 + (Py_ssize_t)(size > 38 ? hello[38] : size), part;
+    if (size - at < 3) return 0;
+    out[0] = hello[0];
+    memcpy(out + 1, hello + 4, 2);
+    if (hello[0] == CLIENT_HELLO) {
+        part = 2 + (Py_ssize_t)big16(hello + at);
+        if (size - at <= part) return 0;
+        memcpy(out + put, hello + at, (size_t)part);
+        put += part;
+        at += part + 1 + hello[at + part];
+    } else {
+        at += 3;
+    }
+    if (at == size) return put;
+    if (size - at < 2) return 0;
+    Py_ssize_t end = at + 2 + (Py_ssize_t)big16(hello + at);
+    if (end > size) return 0;
+    for (at += 2; at < end; at += part) {
+        if (end - at < 4) return 0;
+        part = 4 + (Py_ssize_t)big16(hello + at + 2);
+        if (part > end - at) return 0;
+        size_t told = tells(big16(hello + at)) ? (size_t)part : 2;
+        memcpy(out + put, hello + at, told);
+        put += (Py_ssize_t)told;
+    }
+    return put;
+}
+
+/* The hello in one record at the beginning of a stream, and its size; else 0, as in tls.py. */
+static Py_ssize_t in_record(const uint8_t *stream, Py_ssize_t size) {
+    if (size < 9 || stream[0] != 22 || stream[1] != 3) return 0;
+    Py_ssize_t record = (Py_ssize_t)big16(stream + 3);
+    Py_ssize_t whole = 4 + ((Py_ssize_t)stream[6] << 16 | (Py_ssize_t)big16(stream + 7));
+    if (stream[5] != CLIENT_HELLO && stream[5] != SERVER_HELLO) return 0;
+    return whole <= record && record <= 16384 + 256 && whole <= size - 5 ? whole : 0;
+}
+
+/* What tells of a hello, with a byte that says how it came; empty when it is not plain. */
+static PyObject *gathered(const uint8_t *stream, Py_ssize_t size, int quic) {
+    uint8_t out[LONGEST_HELLO + 1];
+    if (!quic) size = in_record(stream, size);
+    Py_ssize_t put = size > LONGEST_HELLO ? 0 : gather(stream + (quic ? 0 : 5), size, out + 1);
+    out[0] = (uint8_t)quic;
+    return PyBytes_FromStringAndSize((const char *)out, put ? put + 1 : 0);
 }
 
 /* --- one packet -------------------------------------------------------------------------------- */
@@ -114,12 +181,30 @@ static void count(Counters *half, const Packet *packet) {
     half->last = packet->time;
 }
 
-/* Hand what was captured of ``carried`` bytes of payload, which begin at ``data``, to Python. */
+/* How much was captured of ``carried`` bytes of payload, which begin at ``data``. */
+static Py_ssize_t there(const Packet *packet, const uint8_t *data, int32_t carried) {
+    Py_ssize_t size = packet->captured - (data - packet->data);
+    return size < carried ? size : carried;
+}
+
+/* A hello like one that was read before needs no look, unless Python says so. */
+static int take_hello(Run *run, Counters *half, const uint8_t *data, Py_ssize_t size) {
+    PyObject *essence = gathered(data, size, 0);
+    if (essence == NULL) return ERROR;
+    PyObject *known = PyDict_GetItemWithError(run->hellos, essence);
+    Py_DECREF(essence);
+    if (known == NULL) return PyErr_Occurred() ? ERROR : OTHER;
+    PyObject *done = PyObject_CallFunctionObjArgs(run->greet, half, known, NULL);
+    int taken = done == NULL ? ERROR : PyObject_IsTrue(done);
+    Py_XDECREF(done);
+    return taken;
+}
+
+/* Hand payload to Python. */
 static int look(PyObject *taker, Counters *half, const Packet *packet, const uint8_t *data,
                 int32_t carried, long long about) {
-    Py_ssize_t size = packet->captured - (data - packet->data);
     PyObject *done = PyObject_CallFunction(taker, "Oy#dL", half, data,
-                                           size < carried ? size : carried, packet->time, about);
+                                           there(packet, data, carried), packet->time, about);
     Py_XDECREF(done);
     return done == NULL ? ERROR : TAKEN;
 }
@@ -150,7 +235,10 @@ static int take_data(Run *run, Counters *half, const Packet *packet, const uint8
         half->payload += (unsigned)carried;
         half->expected = (sequence + (uint32_t)carried) & WORD;
     }
-    int taken = half->want ? look(run->segment, half, packet, data, carried, sequence) : TAKEN;
+    int taken = half->want ? OTHER : TAKEN;
+    if (taken == OTHER && half->isn + 1 == sequence)
+        taken = take_hello(run, half, data, there(packet, data, carried));
+    if (taken == OTHER) taken = look(run->segment, half, packet, data, carried, sequence);
     half->next = half->want ? -1 : half->expected;
     return taken;
 }
@@ -194,27 +282,47 @@ static Counters *open_flow(Run *run, PyObject *key, const Headers *headers, cons
     return NULL;
 }
 
-static int take_with_key(Run *run, PyObject *key, const Headers *headers, const Packet *packet) {
-    int stream = headers->protocol == TCP;
-    Counters *half = find(stream ? run->tcp : run->udp, key);
+/* The direction of a packet, of a flow that is new if need be; NULL with an error set. */
+static Counters *find_or_open(Run *run, const Headers *headers, const Packet *packet) {
+    PyObject *key = PyBytes_FromStringAndSize((const char *)headers->key, headers->key_size);
+    if (key == NULL) return NULL;
+    Counters *half = find(headers->protocol == TCP ? run->tcp : run->udp, key);
     run->opened = half == NULL;
     if (half != NULL) Py_INCREF((PyObject *)half);
     else if (!PyErr_Occurred()) half = open_flow(run, key, headers, packet);
-    if (half == NULL) return ERROR;
-    int taken = OTHER;
-    if (packet->time >= (half->packets ? half->last : half->first))
-        taken = (stream ? take_segment : take_datagram)(run, half, headers, packet);
-    Py_DECREF(half);
-    return taken;
+    Py_DECREF(key);
+    return half;
+}
+
+/* The same, borrowed, from those met before if it is there. A flow whose ports begin another ends
+   the call, so none of them is out of date. */
+static Counters *meet(Run *run, const Headers *headers, const Packet *packet) {
+    const uint8_t *ports = headers->key + headers->key_size - 4;
+    uint32_t mixed = (big32(ports) ^ big32(ports - 4) * 31) * 2654435761u;
+    Met *met = &run->met[mixed >> 24];
+    run->opened = 0;
+    if (met->half != NULL && met->protocol == headers->protocol &&
+        met->size == headers->key_size && !memcmp(met->key, headers->key, (size_t)met->size))
+        return met->half;
+    Counters *half = find_or_open(run, headers, packet);
+    if (half == NULL) return NULL;
+    Py_XDECREF((PyObject *)met->half);
+    *met = (Met){half, headers->protocol, headers->key_size, {0}};
+    memcpy(met->key, headers->key, (size_t)met->size);
+    return half;
+}
+
+static void forget(Run *run) {
+    for (int i = 0; i < 256; i++) Py_XDECREF((PyObject *)run->met[i].half);
 }
 
 static int take(Run *run, const Packet *packet) {
     Headers headers;
     if (!read_headers(packet, &headers)) return OTHER;
-    PyObject *key = PyBytes_FromStringAndSize((const char *)headers.key, headers.key_size);
-    if (key == NULL) return ERROR;
-    int taken = take_with_key(run, key, &headers, packet);
-    Py_DECREF(key);
+    Counters *half = meet(run, &headers, packet);
+    if (half == NULL) return ERROR;
+    if (packet->time < (half->packets ? half->last : half->first)) return OTHER;
+    int taken = (headers.protocol == TCP ? take_segment : take_datagram)(run, half, &headers, packet);
     if (taken == TAKEN) {
         run->packets += 1;
         run->octets += packet->original;
@@ -225,13 +333,14 @@ static int take(Run *run, const Packet *packet) {
 /* --- containers -------------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(pcap_doc,
-"pcap(buffer, at, big, header, per_second, tcp, udp, open, segment, datagram)\n"
+"pcap(buffer, at, big, header, per_second, tcp, udp, open, segment, datagram, hellos, greet)\n"
 "    -> (at, packets, octets)\n\n"
 "Take records of Ethernet frames from ``at`` on; stop at the first that is not plain or whole.\n"
 "``header`` is the length of a record's header, ``tcp`` and ``udp`` are halves of flows by key.\n"
 "``open(protocol, key, time, source, target)`` makes a flow and returns the half of the key;\n"
 "``segment(half, data, time, sequence)`` and ``datagram(half, data, time, length)`` look into\n"
-"payload.");
+"payload. ``hellos`` are those known by ``essence``; ``greet(half, hello)`` takes one of them, or\n"
+"says that the segment must be looked into.");
 
 static PyObject *pcap(PyObject *module, PyObject *arguments) {
     Py_buffer buffer;
@@ -239,9 +348,10 @@ static PyObject *pcap(PyObject *module, PyObject *arguments) {
     double per_second;
     Bytes file;
     Run run = {0};
-    if (!PyArg_ParseTuple(arguments, "y*npndO!O!OOO", &buffer, &at, &file.big, &header,
+    if (!PyArg_ParseTuple(arguments, "y*npndO!O!OOOO!O", &buffer, &at, &file.big, &header,
                           &per_second, &PyDict_Type, &run.tcp, &PyDict_Type, &run.udp,
-                          &run.open, &run.segment, &run.datagram))
+                          &run.open, &run.segment, &run.datagram, &PyDict_Type, &run.hellos,
+                          &run.greet))
         return NULL;
     file.data = buffer.buf;
     file.size = buffer.len;
@@ -257,6 +367,7 @@ static PyObject *pcap(PyObject *module, PyObject *arguments) {
         if ((taken = take(&run, &packet)) != TAKEN) break;
         at += header + (Py_ssize_t)packet.captured;
     }
+    forget(&run);
     PyBuffer_Release(&buffer);
     return taken == ERROR ? NULL : Py_BuildValue("nKK", at, run.packets, run.octets);
 }
@@ -280,7 +391,7 @@ static int read_time(const Py_buffer *clocks, uint32_t number, uint64_t ticks, d
 }
 
 PyDoc_STRVAR(pcapng_doc,
-"pcapng(buffer, at, big, clocks, last, tcp, udp, open, segment, datagram)\n"
+"pcapng(buffer, at, big, clocks, last, tcp, udp, open, segment, datagram, hellos, greet)\n"
 "    -> (at, packets, octets, last)\n\n"
 "The same for enhanced packet blocks. ``clocks`` holds ticks per second (8 bytes; 0: no Ethernet)\n"
 "and offset in seconds (a double) of each interface. ``last`` is the time of the last packet.");
@@ -291,9 +402,10 @@ static PyObject *pcapng(PyObject *module, PyObject *arguments) {
     double last;
     Bytes file;
     Run run = {0};
-    if (!PyArg_ParseTuple(arguments, "y*npy*dO!O!OOO", &buffer, &at, &file.big, &clocks, &last,
+    if (!PyArg_ParseTuple(arguments, "y*npy*dO!O!OOOO!O", &buffer, &at, &file.big, &clocks, &last,
                           &PyDict_Type, &run.tcp, &PyDict_Type, &run.udp, &run.open,
-                          &run.segment, &run.datagram))
+                          &run.segment, &run.datagram, &PyDict_Type, &run.hellos,
+                          &run.greet))
         return NULL;
     file.data = buffer.buf;
     file.size = buffer.len;
@@ -313,62 +425,24 @@ static PyObject *pcapng(PyObject *module, PyObject *arguments) {
         last = packet.time;
         at += (Py_ssize_t)length;
     }
+    forget(&run);
     PyBuffer_Release(&buffer);
     PyBuffer_Release(&clocks);
     return taken == ERROR ? NULL : Py_BuildValue("nKKd", at, run.packets, run.octets, last);
 }
 
-/* --- TLS --------------------------------------------------------------------------------------- */
+PyDoc_STRVAR(essence_doc,
+"essence(stream, quic) -> bytes\n\n"
+"All of a hello that ``tls.parse_hello`` reads, so that hellos of the same essence tell the same.\n"
+"The hello is in one record at the beginning of the stream, or with ``quic`` it is the stream.\n"
+"Empty when it is not so, or long, or malformed.");
 
-/* Server name, signatures, ALPN, versions, Encrypted ClientHello: as in tls.py. */
-static int is_used(uint32_t code) {
-    return code == 0 || code == 13 || code == 16 || code == 43 || code == 0xFE0D;
-}
-
-/* Where the extension behind that at ``at`` begins; beyond ``end`` when this one is cut. */
-static Py_ssize_t skip(const uint8_t *message, Py_ssize_t at, Py_ssize_t end) {
-    return end - at < 4 ? end + 1 : at + 4 + (Py_ssize_t)big16(message + at + 2);
-}
-
-static int put(PyObject *bodies, const uint8_t *extension) {
-    PyObject *code = PyLong_FromLong((long)big16(extension));
-    PyObject *body = PyBytes_FromStringAndSize((const char *)extension + 4, big16(extension + 2));
-    int failed = code == NULL || body == NULL || PyDict_SetItem(bodies, code, body) < 0;
-    Py_XDECREF(code);
-    Py_XDECREF(body);
-    return failed;
-}
-
-PyDoc_STRVAR(extensions_doc,
-"extensions(message, at) -> (codes, bodies)\n\n"
-"The extensions of a hello, whose length stands at ``at``: two bytes of code each, and the bodies\n"
-"of those of use by code. ``ValueError`` when they are cut.");
-
-static PyObject *extensions(PyObject *module, PyObject *arguments) {
-    const char *given;
-    Py_ssize_t size, at, end, count = 0;
-    if (!PyArg_ParseTuple(arguments, "y#n", &given, &size, &at)) return NULL;
-    const uint8_t *message = (const uint8_t *)given;
-    int none = at == size, cut = !none && (at < 0 || size - at < 2);
-    end = none || cut ? at : at + 2 + (Py_ssize_t)big16(message + at);
-    at += none ? 0 : 2;
-    if (!cut && end <= size) {
-        Py_ssize_t here = at;
-        for (; here < end; count++) here = skip(message, here, end);
-        cut = here != end;
-    }
-    if (cut || end > size) return PyErr_Format(PyExc_ValueError, "extensions cut");
-    PyObject *codes = PyBytes_FromStringAndSize(NULL, 2 * count), *bodies = PyDict_New();
-    int failed = codes == NULL || bodies == NULL;
-    for (char *out = failed ? NULL : PyBytes_AsString(codes); !failed && at < end; out += 2) {
-        memcpy(out, message + at, 2);
-        if (is_used(big16(message + at))) failed = put(bodies, message + at);
-        at = skip(message, at, end);
-    }
-    if (!failed) return Py_BuildValue("NN", codes, bodies);
-    Py_XDECREF(codes);
-    Py_XDECREF(bodies);
-    return NULL;
+static PyObject *essence(PyObject *module, PyObject *arguments) {
+    const char *stream;
+    Py_ssize_t size;
+    int quic;
+    if (!PyArg_ParseTuple(arguments, "y#p", &stream, &size, &quic)) return NULL;
+    return gathered((const uint8_t *)stream, size, quic);
 }
 
 /* --- the module -------------------------------------------------------------------------------- */
@@ -413,7 +487,7 @@ static PyType_Spec counters_spec = {
 static PyMethodDef methods[] = {
     {"pcap", pcap, METH_VARARGS, pcap_doc},
     {"pcapng", pcapng, METH_VARARGS, pcapng_doc},
-    {"extensions", extensions, METH_VARARGS, extensions_doc},
+    {"essence", essence, METH_VARARGS, essence_doc},
     {NULL, NULL, 0, NULL},
 };
 

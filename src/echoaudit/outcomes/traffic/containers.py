@@ -22,7 +22,7 @@ Record = tuple[bytes, int, int, int, float, int]
 """Buffer, offset of the packet in it, captured bytes, original bytes, seconds since 1970, link."""
 
 ETHERNET = 1
-CHUNK = 1 << 17
+CHUNK = 1 << 18
 LARGEST_PACKET = 1 << 18
 """Bytes; the limit that libpcap and Wireshark put on one packet."""
 LARGEST_BLOCK = LARGEST_PACKET + (1 << 16)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address
+from struct import Struct
 from typing import Literal, NamedTuple
 
 from echoaudit.outcomes.traffic.notes import Notes
@@ -23,6 +24,7 @@ QUIET = 300
 """Seconds without a datagram after which the same UDP ports are another flow: what RFC 4787 (REQ-5)
 recommends that routers wait before they forget a mapping."""
 _DNS_PORT = (53).to_bytes(2, "big")
+_ends4, _ends6 = Struct("!4s4s2s2s").unpack, Struct("!16s16s2s2s").unpack
 
 
 class Half(Counters):
@@ -30,7 +32,7 @@ class Half(Counters):
 
     __slots__ = ("base", "flow", "gaps", "key", "mac", "peer", "segments")
 
-    def __init__(self, key: bytes, flow: LiveFlow, want: int) -> None:
+    def __init__(self, key: bytes, flow: LiveFlow, want: int, mac: bytes) -> None:
         self.key = key
         self.flow = flow
         self.want = want
@@ -39,8 +41,8 @@ class Half(Counters):
         self.gaps: tuple[tuple[int, int], ...] = ()
         """Bytes skipped so far, as (sequence number, length)."""
         self.segments: dict[int, bytes] | None = None
-        self.mac = b""
-        self.peer: Half = self
+        self.mac = mac
+        self.peer: Half
 
     @property
     def address(self) -> bytes:
@@ -104,14 +106,15 @@ class LiveFlow:
         "refused", "reset", "server_hello", "spoke",
     )  # fmt: skip
 
-    def __init__(self, protocol: int, key: bytes, want: int) -> None:
-        size = (len(key) - 4) // 2
-        source, target, ports = key[:size], key[size:-4], key[-4:]
+    def __init__(
+        self, protocol: int, key: bytes, want: int, mac: bytes = b"", other_mac: bytes = b""
+    ) -> None:
+        source, target, port, other = (_ends4 if len(key) == 12 else _ends6)(key)
         self.protocol = protocol
-        a = self.a = Half(key, self, want)
-        b = self.b = Half(target + source + ports[2:] + ports[:2], self, want)
+        a = self.a = Half(key, self, want, mac)
+        b = self.b = Half(target + source + other + port, self, want, other_mac)
         a.peer, b.peer = b, a
-        self.dns = _DNS_PORT in (ports[:2], ports[2:])
+        self.dns = _DNS_PORT in (port, other)
         self.spoke: Half | None = None
         """The side that a hello or a request shows to be the client."""
         self.refused = self.reset = False
@@ -121,6 +124,10 @@ class LiveFlow:
         self.certificate = b""
         self.quic_version = ""
         self.quic: QuicHello | None = None
+
+    def untie(self) -> None:
+        """Let both sides go, so that nothing waits for the collector of cycles."""
+        del self.a.peer, self.b.peer, self.a, self.b
 
     @property
     def client(self) -> Half | None:
@@ -167,6 +174,12 @@ def contiguous(pieces: dict[int, bytes], base: int) -> bytes:
     """Pieces by sequence number put together from ``base`` up to the first gap."""
     if len(pieces) == 1 and base in pieces:
         return pieces[base]
+    # Nearly always each piece begins where another ends.
+    stream, used = b"", 0
+    while piece := pieces.get(base + len(stream) & WORD):
+        stream, used = stream + piece, used + 1
+    if used == len(pieces):
+        return stream
     out = bytearray()
     for offset, data in sorted((_signed(at - base), data) for at, data in pieces.items()):
         if offset > len(out):

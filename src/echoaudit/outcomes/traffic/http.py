@@ -7,6 +7,7 @@ import re
 from echoaudit.outcomes.traffic.tls import host
 
 _METHODS = (b"GET ", b"POST ", b"HEAD ", b"PUT ", b"PATCH ", b"DELETE ", b"OPTIONS ", b"CONNECT ")
+_LONGEST_METHOD = max(map(len, _METHODS))
 _HOST = re.compile(rb"\r?\nhost:[ \t]*([^\s:/]+)(?::\d+)?[ \t]*\r?\n", re.IGNORECASE)
 _END = re.compile(rb"\r?\n\r?\n")
 LARGEST_HEAD = 1 << 14
@@ -15,7 +16,9 @@ LARGEST_HEAD = 1 << 14
 
 def may_begin(stream: bytes) -> bool:
     """Whether these bytes are, or begin, a request."""
-    return any(stream[: len(m)] == m[: len(stream)] for m in _METHODS)
+    if len(stream) < _LONGEST_METHOD:
+        return any(stream[: len(m)] == m[: len(stream)] for m in _METHODS)
+    return stream.startswith(_METHODS)
 
 
 def request_host(stream: bytes) -> str | None:

@@ -16,7 +16,7 @@ from echoaudit.outcomes.traffic.flows import (
 )
 from echoaudit.outcomes.traffic.headers import address, mac
 from echoaudit.outcomes.traffic.notes import Notes
-from echoaudit.outcomes.traffic.quick import Walk
+from echoaudit.outcomes.traffic.quick import Essence
 
 DNS_PORT, QUIC_PORT = 53, 443
 _LOCAL_DNS = frozenset({5353, 5355})
@@ -28,6 +28,8 @@ MOST_WAITING = 1 << 25
 MOST_CERTIFICATES = 1 << 24
 """Bytes of different certificates that are kept."""
 _MOST_QUESTIONS = 1 << 16
+_MOST_HELLOS = 1 << 10
+"""Different hellos that are remembered; none has more than 4 KiB."""
 
 _Question = tuple[bytes, bytes, str, str]
 """Who asked, the message's id, the name, the type."""
@@ -36,10 +38,12 @@ _Question = tuple[bytes, bytes, str, str]
 class Names:
     """Looks into packets; names found are written to the flow or kept as look-ups."""
 
-    def __init__(self, notes: Notes, walk: Walk | None = None) -> None:
+    def __init__(self, notes: Notes, essence: Essence | None = None) -> None:
         self._notes = notes
-        self._walk = walk
-        """What takes the extensions of a hello apart, if not ``tls.extensions``."""
+        self._essence = essence
+        """Tells which hellos say the same; without it each is taken apart."""
+        self.hellos: dict[bytes, tls.ClientHello | tls.ServerHello] = {}
+        """Hellos that were read, by essence."""
         self._lookups: list[Lookup] = []
         self._asked: dict[_Question, tuple[float, Half, str]] = {}
         self._answered: dict[bytes, _Question] = {}
@@ -119,7 +123,7 @@ class Names:
         if len(stream) < 4 or len(stream) < 4 + int.from_bytes(stream[1:4], "big"):
             return
         try:
-            self._take(half, tls.parse_hello(stream, "q", self._walk))
+            self._take(half, self._parsed(stream, in_quic=True))
         except tls.NotTls:
             self._notes.unread["malformed hellos"] += 1
         half.want, half.peer.want = -1, 0
@@ -195,6 +199,18 @@ class Names:
         if half.want <= 0 or full:
             self.unfinished(half)
 
+    def greet(self, half: Half, hello: tls.ClientHello | tls.ServerHello) -> bool:
+        """Take a known hello, which is whole in the first segment, as ``segment`` would.
+
+        False when there is more to do than that.
+        """
+        more = isinstance(hello, tls.ServerHello) and hello.version in tls.SHOWS_CERTIFICATE
+        if more or half.segments is not None or half.flow.dns:
+            return False
+        self._take(half, hello)
+        half.want = 0
+        return True
+
     def unfinished(self, half: Half) -> None:
         """Stop waiting for the beginning of a stream; one that was seen to start is counted.
 
@@ -229,13 +245,30 @@ class Names:
 
     def _read(self, half: Half, stream: bytes) -> bool | None:
         """Take a hello or a request. True: read. False: it is neither. ``None``: more is needed."""
-        done = self._tls(half, stream)
+        done = self._tls(half, stream) if b"\x16\x03".startswith(stream[:2]) else False
         return self._http(half, stream) if done is False else done
+
+    def _parsed(
+        self, stream: bytes, *, in_quic: bool = False
+    ) -> tls.ClientHello | tls.ServerHello | None:
+        """The hello at the beginning; one that says what another said is not taken apart again.
+
+        Raises ``NotTls``; ``None`` asks for more of a stream of TLS.
+        """
+        essence = self._essence(stream, in_quic) if self._essence is not None else b""
+        if (known := self.hellos.get(essence)) is not None:
+            return known
+        found = tls.parse_hello(stream, "q") if in_quic else tls.hello(stream)
+        if essence and found is not None:
+            if len(self.hellos) == _MOST_HELLOS:
+                self.hellos.clear()
+            self.hellos[essence] = found
+        return found
 
     def _tls(self, half: Half, stream: bytes) -> bool | None:
         """True: read. False: no TLS. ``None``: more is needed."""
         try:
-            found = tls.hello(stream, self._walk)
+            found = self._parsed(stream)
         except tls.NotTls as error:
             if str(error) == "malformed hello":
                 self._notes.unread["malformed hellos"] += 1
@@ -273,7 +306,7 @@ class Names:
         half.flow.spoke = half
         return True
 
-    def _take(self, half: Half, found: tls.ClientHello | tls.ServerHello) -> None:
+    def _take(self, half: Half, found: tls.ClientHello | tls.ServerHello | None) -> None:
         flow: LiveFlow = half.flow
         if isinstance(found, tls.ServerHello):
             flow.server_hello = found

@@ -18,17 +18,20 @@ if TYPE_CHECKING:
     from typing import Self
 
     from echoaudit.outcomes.traffic.flows import Half
+    from echoaudit.outcomes.traffic.tls import ClientHello, ServerHello
 
 VARIABLE = "ECHOAUDIT_SCANNER"
 SCANNERS = ("c", "python")
-INTERFACE = 4
+INTERFACE = 5
 """Of ``_quick.c``: goes up when its functions change."""
 Frame = tuple[int, int, float, bytes, bytes]
 """What a segment came in: packets (several if it was cut), bytes, time, both MACs."""
-Walk = Callable[[bytes, int], tuple[bytes, dict[int, bytes]]]
-"""Takes the extensions of a hello apart: ``tls.extensions``, or the same in C."""
+Essence = Callable[[bytes, bool], bytes]
+"""All that is read of the hello in a stream, of TLS or of QUIC; empty when it is not plain."""
 Opener = Callable[[int, bytes, float, bytes, bytes], "Half"]
 """Makes a flow of a protocol, a direction's key, the time and both MACs; returns the direction."""
+Greet = Callable[["Half", "ClientHello | ServerHello"], bool]
+"""Takes a hello that was read before for a direction; false: its segment must be looked into."""
 Look = Callable[["Half", bytes, float, int], None]
 """Looks into payload of a direction, at a time. The number is where a segment stands in the stream,
 of a datagram how long it was."""
@@ -101,15 +104,16 @@ def available(scanner: str = "") -> bool:
     return _module is not None and wanted != "python"
 
 
-extensions: Walk | None = getattr(_module, "extensions", None)
-"""``tls.extensions`` in C."""
+essence: Essence | None = getattr(_module, "essence", None)
+"""By it hellos are known again; nothing does that in Python, which takes each apart."""
 
 
 class Quick:
     """Takes packets with plain headers from the front of a buffer.
 
     Makes flows by ``opener`` and hands payload that may carry names to ``segment`` and
-    ``datagram``. Methods return the place of the first packet that is left.
+    ``datagram``, but hellos whose essence is in ``hellos`` to ``greet``. Methods return the place
+    of the first packet that is left.
     """
 
     def __init__(
@@ -119,8 +123,10 @@ class Quick:
         opener: Opener,
         segment: Look,
         datagram: Look,
+        hellos: dict[bytes, ClientHello | ServerHello],
+        greet: Greet,
     ) -> None:
-        self._takers = tcp, udp, opener, segment, datagram
+        self._takers = tcp, udp, opener, segment, datagram, hellos, greet
         self.packets = 0
         self.octets = 0
 

@@ -29,7 +29,7 @@ from echoaudit.outcomes.traffic.fragments import Fragments
 from echoaudit.outcomes.traffic.headers import TCP, UDP
 from echoaudit.outcomes.traffic.hidden import hides
 from echoaudit.outcomes.traffic.notes import Notes
-from echoaudit.outcomes.traffic.quick import Frame, Quick, extensions
+from echoaudit.outcomes.traffic.quick import Frame, Quick, essence
 from echoaudit.outcomes.traffic.tls import ClientHello, ServerHello
 
 _TCP_LOOKS = 24
@@ -47,11 +47,10 @@ _LONG_HEADER = 0xC0
 """A QUIC packet of a connection's beginning has a first byte of at least that."""
 _WHOLE = 0x3FFF00FF
 """Bits of a fragment's place, which are 0 for a whole packet, and of the protocol."""
-_HEADS = [
-    flags >> 12 << 2 if not flags & (SYN | RST) and flags >= 0x5000 else 1 << 20
-    for flags in range(1 << 16)
-]
+_HEADS: list[int] = []
 """Header length by TCP's offset and flags; beyond any packet for SYN, RST and nonsense."""
+for _size in [*(5 * [1 << 20]), *range(20, 64, 4)]:
+    _HEADS += 512 * [1 << 20 if flags & (SYN | RST) else _size for flags in range(8)]
 _ports = Struct("!4sI4xH").unpack_from
 _ends4, _ends6 = Struct("!4s4sHH").unpack, Struct("!16s16sHH").unpack
 _SILENT, _NO_HELLO = ServerHello("", ""), ClientHello("", (), "", False)
@@ -67,12 +66,13 @@ class Scanner:
         self.notes = notes
         self._device = device
         """MAC of the device whose flows are of interest: where nothing else tells, the client."""
-        self.names = inspect.Names(notes, extensions if compiled else None)
+        self.names = inspect.Names(notes, essence if compiled else None)
         self._tcp: dict[bytes, Half] = {}
         self._udp: dict[bytes, Half] = {}
         self.quick: Quick | None = None
         if compiled:
-            look = self.names.segment, self.names.datagram
+            names = self.names
+            look = names.segment, names.datagram, names.hellos, names.greet
             self.quick = Quick(self._tcp, self._udp, self._open, *look)
         self._flows: list[LiveFlow] = []
         self._fragments = Fragments(notes)
@@ -145,9 +145,12 @@ class Scanner:
         self.notes.hidden.update(filter(None, map(hides, flows)))
         first = min([self._first, *(flow.first for flow in flows)])
         last = max([self._last, *(flow.last for flow in flows)])
+        lookups = self.names.finish()
+        for live in self._flows:
+            live.untie()
         return Traffic(
             flows,
-            self.names.finish(),
+            lookups,
             self._packets,
             self._octets,
             first if self._packets else None,
@@ -247,12 +250,11 @@ class Scanner:
     def _open(self, protocol: int, key: bytes, time: float, source: bytes, target: bytes) -> Half:
         """A flow whose first packet goes from the MAC ``source`` to ``target``; its first side."""
         table, want = (self._tcp, _TCP_LOOKS) if protocol == TCP else (self._udp, _UDP_LOOKS)
-        flow = LiveFlow(protocol, key, want)
+        flow = LiveFlow(protocol, key, want, source, target)
         self._flows.append(flow)
         here, there = flow.a, flow.b
         table[there.key] = there
         table[key] = here
-        here.mac, there.mac = source, target
         here.first = time
         if target:
             there.first = time
@@ -321,42 +323,45 @@ def _flow(live: LiveFlow, device: bytes) -> Flow:
     client = _client(live, device)
     server = client.peer
     key = client.key
-    ends = (_ends4 if len(key) == 12 else _ends6)(key)
+    source, target, port, server_port = (_ends4 if len(key) == 12 else _ends6)(key)
     first, last = client.first, client.last
     if not client.packets:
         first, last = server.first, server.last
     elif server.packets:
-        first, last = min(first, server.first), max(last, server.last)
+        first = first if first < server.first else server.first
+        last = last if last > server.last else server.last
     version, server_alpn = live.server_hello or _SILENT
     sni, alpn, ja4, ech = live.hello or _NO_HELLO
     if live.quic_version and live.hello is not None and not version:
         version = "TLS 1.3"
     opened = _opened(live)
-    return Flow(
-        headers.mac(client.mac),
-        headers.address(ends[0]),
-        ends[2],
-        headers.address(ends[1]),
-        ends[3],
-        "tcp" if live.protocol == TCP else "udp",
-        first,
-        last,
-        client.packets,
-        server.packets,
-        client.octets,
-        server.octets,
-        client.payload,
-        server.payload,
-        version,
-        sni,
-        server_alpn or ",".join(alpn),
-        ja4,
-        ech,
-        live.quic_version,
-        live.host,
-        opened,
-        _state(live, opened, client, server),
-        live.certificate,
+    return Flow._make(
+        (
+            headers.mac(client.mac),
+            headers.address(source),
+            port,
+            headers.address(target),
+            server_port,
+            "tcp" if live.protocol == TCP else "udp",
+            first,
+            last,
+            client.packets,
+            server.packets,
+            client.octets,
+            server.octets,
+            client.payload,
+            server.payload,
+            version,
+            sni,
+            server_alpn or ",".join(alpn),
+            ja4,
+            ech,
+            live.quic_version,
+            live.host,
+            opened,
+            _state(live, opened, client, server),
+            live.certificate,
+        )
     )
 
 

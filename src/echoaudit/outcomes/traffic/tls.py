@@ -12,8 +12,6 @@ from struct import Struct, pack, unpack_from
 from struct import error as StructError
 from typing import NamedTuple
 
-from echoaudit.outcomes.traffic.quick import Walk
-
 LARGEST_HELLO = 1 << 16
 """Bytes; a longer hello is not waited for."""
 LARGEST_CERTIFICATE = 1 << 16
@@ -63,14 +61,13 @@ class ServerHello(NamedTuple):
     alpn: str
 
 
-def hello(stream: bytes, walk: Walk | None = None) -> ClientHello | ServerHello | None:
+def hello(stream: bytes) -> ClientHello | ServerHello | None:
     """The hello at the beginning of a TLS byte stream, over as many records as it takes.
 
-    ``None`` asks for more bytes; ``NotTls`` says that more would not help. ``walk`` takes the
-    extensions apart; ``extensions`` if it is not given.
+    ``None`` asks for more bytes; ``NotTls`` says that more would not help.
     """
     message = _handshake(stream)
-    return None if message is None else parse_hello(message, "t", walk)
+    return None if message is None else parse_hello(message, "t")
 
 
 def certificate(stream: bytes) -> bytes | None:
@@ -111,14 +108,12 @@ def _first_certificate(said: bytearray) -> bytes | None:
     return bytes(said[body : body + size]) if len(said) >= body + size else None
 
 
-def parse_hello(
-    message: bytes, transport: str, walk: Walk | None = None
-) -> ClientHello | ServerHello:
+def parse_hello(message: bytes, transport: str) -> ClientHello | ServerHello:
     """A whole handshake message, as TLS ("t") or QUIC ("q") carries it."""
     try:
         if message[0] == _CLIENT_HELLO:
-            return _client(message, transport, walk or extensions)
-        return _server(message, walk or extensions)
+            return _client(message, transport)
+        return _server(message)
     except (IndexError, ValueError, ArithmeticError, StructError) as error:
         raise NotTls("malformed hello") from error
 
@@ -163,10 +158,10 @@ def _length(message: bytes | bytearray) -> int:
     return 4 + int.from_bytes(message[1:4], "big")
 
 
-def _client(message: bytes, transport: str, walk: Walk) -> ClientHello:
+def _client(message: bytes, transport: str) -> ClientHello:
     at = 39 + message[38]
     behind = at + 2 + (message[at] << 8 | message[at + 1])
-    codes, body = walk(message, behind + 1 + message[behind])
+    codes, body = _extensions(message, behind + 1 + message[behind])
     kept = body.get
     offer = _Offer(
         transport,
@@ -181,15 +176,15 @@ def _client(message: bytes, transport: str, walk: Walk) -> ClientHello:
     return ClientHello(_server_name(kept(_SNI, b"")), alpn, ja4, _ECH in body)
 
 
-def _server(message: bytes, walk: Walk) -> ServerHello:
-    _, body = walk(message, 39 + message[38] + 3)
+def _server(message: bytes) -> ServerHello:
+    _, body = _extensions(message, 39 + message[38] + 3)
     chosen = body.get(_VERSIONS, b"")
     version = _short(chosen if len(chosen) > 1 else message[4:6])[0]
     alpn = _protocols(body.get(_ALPN, b""))
     return ServerHello(_VERSION.get(version) or f"0x{version:04x}", alpn[0] if alpn else "")
 
 
-def extensions(message: bytes, at: int) -> tuple[bytes, dict[int, bytes]]:
+def _extensions(message: bytes, at: int) -> tuple[bytes, dict[int, bytes]]:
     """Codes of all extensions, two bytes each, and bodies of those of use by their code.
 
     ``at`` is where their length stands. Raises ``ValueError`` or ``struct.error`` when they are
