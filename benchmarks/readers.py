@@ -215,5 +215,11 @@ READERS: dict[str, Callable[[Path], None]] = {
     **{reader.__name__: reader for reader in (cat, nfstream, dpkt, tshark, scapy)},
 }
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Let the reader that is named read the file."""
     READERS[sys.argv[1]](Path(sys.argv[2]))
+
+
+if __name__ == "__main__":
+    main()

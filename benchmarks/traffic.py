@@ -56,8 +56,9 @@ def installed(reader: str) -> bool:
 def measure(reader: str, capture: Path) -> Found:
     """What a reader found, and ``wall`` seconds."""
     begin = time.perf_counter()
-    command = [sys.executable, str(HERE / "readers.py"), reader, str(capture)]
-    # As after an installation, where modules were compiled once.
+    # As after an installation: modules were compiled once, the reader's own too.
+    run = f"import sys; sys.path.insert(0, {str(HERE)!r}); import readers; readers.main()"
+    command = [sys.executable, "-c", run, reader, str(capture)]
     given = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     chosen = {VARIABLE: reader} if reader in OURS else {}
     done = subprocess.run(command, capture_output=True, check=False, env=given | chosen)

@@ -34,11 +34,17 @@ def read_stream(source: BinaryIO, name: str = "capture", scanner: str = "") -> T
 
 
 def _read(source: BinaryIO, name: str, device: bytes, scanner: str) -> Traffic:
-    notes = Notes()
-    scan = Scanner(notes, device, compiled=available(scanner))
+    compiled = available(scanner)
     with _uncollected():
-        scan.feed(records(source, notes, name, scan.quick))
-        return scan.finish()
+        return _scanned(source, name, device, compiled)
+
+
+def _scanned(source: BinaryIO, name: str, device: bytes, compiled: bool) -> Traffic:
+    # All that only the scan needed is let go at the end, before anything is collected.
+    notes = Notes()
+    scan = Scanner(notes, device, compiled=compiled)
+    scan.feed(records(source, notes, name, scan.quick))
+    return scan.finish()
 
 
 @contextmanager
