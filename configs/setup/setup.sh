@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the lab and the tests need: system packages, Python packages, Prebid.js, axe-core.
+# Installs what the lab and the tests need: system packages, Python packages, Prebid.js,
+# the rules for consent banners, axe-core.
 # Each part is skipped when it is there already, so this can be run before every command.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -74,3 +75,4 @@ system_packages
 python_packages
 accessibility_checker
 $VENV/bin/python -m echoaudit.lab.prebid
+$VENV/bin/python -m echoaudit.instruments.browser.consent_rules

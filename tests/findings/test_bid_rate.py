@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 
-from echoaudit.findings.bid_rate import rates_table
+import pytest
+
+from echoaudit.findings.bid_rate import TURNED_AWAY
+from echoaudit.findings.bid_rate import rates_table as rates_of
+from echoaudit.findings.steps import STEPS
 from echoaudit.outcomes.bids import STATES, TABLE
 
 
@@ -14,6 +18,13 @@ def rows(*states, account="fashion-1", bidder="ix", forced=False):
          "bidder": bidder, "state": state, "forced": forced}
         for state in states
     ]  # fmt: skip
+
+
+def rates_table(bids, **states):
+    """The rates, of visits in these states; complete when not told."""
+    empty = dict.fromkeys(STEPS.names)
+    steps = STEPS.conform({**empty, "step": s, "state": state} for s, state in states.items())
+    return rates_of(bids, steps)
 
 
 def test_every_state_is_counted_once_and_failures_are_no_zeros():
@@ -31,3 +42,11 @@ def test_without_any_answer_there_is_no_rate():
 def test_forced_auctions_and_bidders_are_kept_apart():
     bids = rows("bid") + rows("no-bid", forced=True) + rows("no-bid", bidder="openx")
     assert list(rates_table(TABLE.conform(bids))["rate"]) == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("state", TURNED_AWAY)
+def test_bidders_had_no_opportunity_where_another_page_was_shown(state):
+    bids = [{**row, "visit": visit} for visit in ("v1", "v2") for row in rows("bid", "no-bid")]
+    table = rates_table(TABLE.conform(bids), v1="complete", v2=state)
+    assert list(table["requests"]) == [2]
+    assert rates_table(TABLE.conform(bids), v1="timeout", v2="failed")["requests"].sum() == 4

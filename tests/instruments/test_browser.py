@@ -215,15 +215,15 @@ def test_an_error_page_is_told_from_a_block(sites, browser, tmp_path, status, st
     assert (visit.state, visit.reason) == (state, f"HTTP {status}")
 
 
-def test_names_that_do_not_exist_and_empty_answers_fail(sites, browser, tmp_path):
+def test_names_that_do_not_exist_fail_and_empty_answers_are_named(sites, browser, tmp_path):
     visit = browser.visit("https://www.nowhere.example/", tmp_path / "a")
     assert (visit.state, visit.reason) == ("failed", "DNS failure (net::ERR_NAME_NOT_RESOLVED)")
     sites.pages[NEWS, "/empty"] = Answer("")
     visit = browser.visit(f"https://{NEWS}/empty", tmp_path / "b")
-    assert (visit.state, visit.reason) == ("failed", "empty response")
+    assert (visit.state, visit.reason) == ("empty", "empty response")
     sites.pages[NEWS, "/nothing"] = lambda request: None
     visit = browser.visit(f"https://{NEWS}/nothing", tmp_path / "c")
-    assert visit.state == "failed"
+    assert visit.state == "empty"
     assert "empty response" in visit.reason
 
 

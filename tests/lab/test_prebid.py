@@ -3,6 +3,7 @@ import subprocess
 
 import pytest
 
+from echoaudit import npm
 from echoaudit.errors import Unavailable
 from echoaudit.lab import prebid
 
@@ -19,7 +20,7 @@ def test_dependencies_come_after_the_core_and_before_the_modules_once():
 
 def test_another_archive_than_the_pinned_one_is_refused():
     with pytest.raises(Unavailable, match=r"another prebid\.js"):
-        prebid.verify(b"not the package")
+        npm.verify(prebid.PACKAGE, b"not the package")
 
 
 def test_missing_npm_ends_in_one_line(tmp_path, monkeypatch, capsys):

@@ -86,6 +86,7 @@ def compute(
         Unavailable: a list is not installed.
     """
     from echoaudit.findings import tables as registry
+    from echoaudit.findings.bid_rate import opportunities
     from echoaudit.inference import conclude_all
     from echoaudit.report import warnings
 
@@ -95,7 +96,9 @@ def compute(
         from echoaudit.lists import Store
 
         tables["listed"] = listed_table(tables, lists, Store.default())
-    conclusions = tuple(conclude_all(claims_of(recording.study), tables, later.claims))
+    # Claims about bids count the same visits as the rates do.
+    judged = {**tables, "bids": opportunities(tables["bids"], tables["steps"])}
+    conclusions = tuple(conclude_all(claims_of(recording.study), judged, later.claims))
     provenance = _provenance(recording, tables, lists, labels)
     if later.claims:
         provenance["claims"] = {"sha256": later.sha256, "stated_after_the_run": len(later.claims)}

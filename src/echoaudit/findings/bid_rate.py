@@ -2,7 +2,8 @@
 
 A bidder that merely answers more often raises every pooled sum of bids; so the share of answers
 that are bids is kept apart from their worth. Timeouts, errors and rejected bids are no answers:
-they are counted, and in neither part of the share.
+they are counted, and in neither part of the share. Requests of visits that did not show the page
+that was asked for (``TURNED_AWAY``) are not counted at all: no bidder of it was asked there.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ COUNTED = {"no_bids": "no-bid", "timeouts": "timeout", "errors": "error",
 """Column to the state that it counts."""
 KEYS = ["account", "persona", "phase", "bidder", "forced"]
 DECIMALS = 6
+TURNED_AWAY = ("challenge", "paywall", "empty", "robots", "blocked")
+"""States of visits in which bidders had no opportunity."""
 RATES = Schema(
     "bid_rate",
     "How often bidders bid: one row per account, phase and bidder.",
@@ -43,9 +46,16 @@ RATES = Schema(
 )
 
 
-def rates_table(bids: pd.DataFrame) -> pd.DataFrame:
+def opportunities(bids: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
+    """The bid requests of visits that showed the page."""
+    away = steps.loc[steps["state"].isin(TURNED_AWAY), "step"]
+    return bids[~bids["visit"].isin(away)]
+
+
+def rates_table(bids: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
     """Counts of the bids' states, and the share of answers that are bids."""
     rows = []
+    bids = opportunities(bids, steps)
     for key, own in bids.groupby(KEYS, sort=True):
         state = own["state"]
         offered, none = int(state.isin(BIDS).sum()), int((state == "no-bid").sum())

@@ -26,8 +26,16 @@ STEPS = Schema(
         Column("phase", "string", "a visit's phase: before or after the treatment, or topic"),
         Column("round", "int", "a visit's round within its phase"),
         Column("site", "string", "a visit's site"),
-        Column("state", "string", "complete, missing, or a visit's timeout, blocked, failed"),
+        Column(
+            "state",
+            "string",
+            "complete, missing, or a visit's timeout, challenge, paywall, empty, blocked, failed",
+        ),
         Column("reason", "string", "why a visit is not complete"),
+        Column("consent_policy", "string", "what a visit answers banners: accept, reject, ignore"),
+        Column("consent", "string", "the banner's state: none, done, failed, ignored"),
+        Column("cmp", "string", "the consent manager by the rule that knows it"),
+        Column("consent_s", "float", "from the banner's being seen to its being answered", "s"),
         Column("started", "float", "when it began", "s since 1970"),
         Column("ended", "float", "when it ended", "s since 1970"),
     ),
@@ -81,6 +89,7 @@ def _row(planned: Mapping[str, Any], step: StepEvidence | None) -> dict[str, Any
 
 def _outcome(step: StepEvidence | None) -> dict[str, Any]:
     outcome: dict[str, Any] = dict.fromkeys(("reason", "started", "ended"))
+    outcome |= dict.fromkeys(("consent_policy", "consent", "cmp", "consent_s"))
     if step is None:
         return {**outcome, "state": "missing"}
     record = _object(step, "session.json") | _object(step, "visit.json")
@@ -89,6 +98,18 @@ def _outcome(step: StepEvidence | None) -> dict[str, Any]:
         "reason": plain(record.get("reason")),
         "started": number(record.get("started")),
         "ended": number(record.get("ended")),
+        **_consent(record.get("consent")),
+    }
+
+
+def _consent(told: Any) -> dict[str, Any]:
+    """What became of a visit's consent banner; nothing where it is not told."""
+    found = told if isinstance(told, dict) else {}
+    return {
+        "consent_policy": plain(found.get("policy")),
+        "consent": plain(found.get("state")),
+        "cmp": plain(found.get("cmp")),
+        "consent_s": number(found.get("seconds")),
     }
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from echoaudit.recording import Recording
 
 _DERIVED: Mapping[str, tuple[Schema, Callable[..., pd.DataFrame], tuple[str, ...]]] = {
-    "bid_rate": (RATES, rates_table, ("bids",)),
+    "bid_rate": (RATES, rates_table, ("bids", "steps")),
     "sync_graph": (GRAPH, graph_table, ("syncs", "bids")),
     "partner_bids": (PARTNERS, partners_table, ("bids", "sync_graph")),
     "parties": (PARTIES, parties_table, ("syncs",)),

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
 import json
-import subprocess
 import sys
 import tarfile
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from echoaudit import npm
 from echoaudit.errors import EchoauditError, Unavailable
 
 VERSION = "11.36.0"
-INTEGRITY = (
-    "sha512-uFv6NZEoPQ/z5EUbYMVuV0r+3EXHLL+3ZzbC/+g10QC"
-    "ittFuLGWhAkxQas9nUcpbj1aBU2P2mVSq1XJuyNtZaw=="
-)
-"""Subresource integrity of the package archive."""
 CORE = "prebid-core"
 MODULES = (
     "appnexusBidAdapter",
@@ -31,16 +23,20 @@ MODULES = (
     "adkernelBidAdapter",
 )
 SETUP = "python -m echoaudit.lab.prebid"
+PACKAGE = npm.Package(
+    "prebid.js",
+    VERSION,
+    "sha512-uFv6NZEoPQ/z5EUbYMVuV0r+3EXHLL+3ZzbC/+g10QC"
+    "ittFuLGWhAkxQas9nUcpbj1aBU2P2mVSq1XJuyNtZaw==",
+    SETUP,
+)
 _CHUNKS = "package/dist/chunks/"
 _GLOBAL = 'pbGlobal:"pbjs"'
-_FETCH_SECONDS = 180
 
 
 def bundle_path() -> Path:
     """Where the script is kept: ``.cache/prebid/prebid.js`` of the project."""
-    project = Path(__file__).parents[3]
-    root = project if (project / "pyproject.toml").is_file() else Path.cwd()
-    return root / ".cache" / "prebid" / "prebid.js"
+    return npm.kept_at("prebid") / "prebid.js"
 
 
 def bundle(global_name: str = "pbjs") -> str:
@@ -66,8 +62,7 @@ def ensure_bundle() -> Path:
     """
     path = bundle_path()
     if not _is_current(path):
-        with tempfile.TemporaryDirectory(prefix="echoaudit-prebid-") as folder:
-            text = build(_chunks(_fetch(Path(folder))))
+        text = build(_chunks(npm.fetch(PACKAGE)))
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")
         fresh.write_text(text, encoding="utf-8")
@@ -88,16 +83,6 @@ def build(chunks: Mapping[str, str]) -> str:
     return "\n".join([_head(), *(chunks[name] for name in order)]) + "\n"
 
 
-def verify(archive: bytes) -> None:
-    """Raise `Unavailable` unless ``archive`` is the pinned package."""
-    found = "sha512-" + base64.b64encode(hashlib.sha512(archive).digest()).decode()
-    if found != INTEGRITY:
-        raise Unavailable(
-            f"npm gave another prebid.js {VERSION} than the pinned one ({found[:20]}…)",
-            fix="check the npm registry that this machine is set to",
-        )
-
-
 def _head() -> str:
     return f"/* Prebid.js {VERSION}: {' '.join(MODULES)} */"
 
@@ -108,29 +93,6 @@ def _is_current(path: Path) -> bool:
             return file.readline().rstrip("\n") == _head()
     except FileNotFoundError:
         return False
-
-
-def _fetch(folder: Path) -> bytes:
-    command = ["npm", "pack", "--silent", "--pack-destination", str(folder), f"prebid.js@{VERSION}"]
-    fix = f"check npm and the network, then: {SETUP}"
-    try:
-        subprocess.run(
-            command, check=True, capture_output=True, text=True, timeout=_FETCH_SECONDS, cwd=folder
-        )
-    except FileNotFoundError:
-        raise Unavailable("npm is not installed", fix="apt-get install npm") from None
-    except subprocess.TimeoutExpired:
-        raise Unavailable(f"npm did not answer in {_FETCH_SECONDS} s", fix=fix) from None
-    except subprocess.CalledProcessError as error:
-        raise Unavailable(f"npm could not fetch prebid.js: {_reason(error)}", fix=fix) from None
-    archive = (folder / f"prebid.js-{VERSION}.tgz").read_bytes()
-    verify(archive)
-    return archive
-
-
-def _reason(error: subprocess.CalledProcessError) -> str:
-    lines = [line for line in str(error.stderr).splitlines() if "error" in line.lower()]
-    return lines[0][:200] if lines else f"exit code {error.returncode}"
 
 
 def _chunks(archive: bytes) -> dict[str, str]:

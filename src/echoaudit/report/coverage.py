@@ -27,6 +27,7 @@ def notices(tables: Tables, conclusions: Sequence[Conclusion]) -> list[Notice]:
     delivery = tables["delivery"]
     found = [*_silent(delivery), *_unseen(delivery), *_opted_in(delivery)]
     found += [*_unfinished(tables["steps"]), *_not_enabled(tables["enabling"])]
+    found += [*_turned_away(tables["steps"]), *_banners_left(tables["steps"])]
     found += [*_confounded(tables["utterances"], tables["excluded"])]
     captures = tables["captures"]
     found += [*_dropped(captures), *_partial(captures), *_nameless(captures)]
@@ -123,6 +124,80 @@ def _unfinished(steps: pd.DataFrame) -> list[Notice]:
             "the same command resumes.",
         )
     ]
+
+
+TURNED_AWAY = {
+    "challenge": "met a challenge",
+    "paywall": "met a paywall",
+    "empty": "got an empty answer",
+    "robots": "were refused by robots.txt",
+    "blocked": "were blocked",
+}
+"""What visits met instead of the page, by their state."""
+
+
+def _turned_away(steps: pd.DataFrame) -> list[Notice]:
+    """Visits that saw another page than the one they asked for."""
+    visits = steps[steps["kind"] == "visit"]
+    away = visits[visits["state"].isin(TURNED_AWAY)]
+    if away.empty:
+        return []
+    numbers = away["state"].value_counts()
+    met = [f"{numbers[state]:,} {what}" for state, what in TURNED_AWAY.items() if state in numbers]
+    text = (
+        f"Of {count(len(visits), 'visit')}, {listed(met, 8)}. That they saw no bids says nothing "
+        "of any bidder: they are left out of the share of answers that are bids."
+    )
+    return [Notice("Sites turned the browser away", text)]
+
+
+def _banners_left(steps: pd.DataFrame) -> list[Notice]:
+    """Consent banners that should have been answered, and were not."""
+    failed = steps[steps["consent"] == "failed"]
+    if failed.empty:
+        return []
+    sites = listed(sorted(set(failed["site"].dropna().astype(str))), 5)
+    text = (
+        f"In {count(len(failed), 'visit')} ({sites}) the consent banner was not answered as the "
+        "study says. What such a page withholds until then was not seen."
+    )
+    return [Notice("Consent banners stayed", text)]
+
+
+def banners_table(steps: pd.DataFrame) -> Table | None:
+    """What became of consent banners, by policy and consent manager; ``None`` when none was met."""
+    met = steps[steps["consent"].isin(("done", "failed")) | steps["cmp"].fillna("").ne("")]
+    if met.empty:
+        return None
+    known = met.assign(cmp=met["cmp"].fillna("").replace("", NOTHING))
+    rows = tuple(
+        (
+            str(policy),
+            str(cmp),
+            BANNER_STATES.get(str(state), str(state)),
+            f"{len(own):,}",
+            f"{own['site'].nunique():,}",
+            f"{own['consent_s'].median():.1f} s" if own["consent_s"].notna().any() else NOTHING,
+        )
+        for (policy, cmp, state), own in known.groupby(
+            ["consent_policy", "cmp", "consent"], sort=True
+        )
+    )
+    return Table(
+        "Consent banners",
+        (
+            Column("policy"),
+            Column("consent manager"),
+            Column("became of it"),
+            Column("visits", numeric=True),
+            Column("sites", numeric=True),
+            Column("median time", numeric=True),
+        ),
+        rows,
+    )
+
+
+BANNER_STATES = {"done": "answered", "failed": "not answered", "none": "no banner shown"}
 
 
 def _dropped(captures: pd.DataFrame) -> list[Notice]:

@@ -111,8 +111,24 @@ def _web(info: Mapping[str, Any], tables: Tables) -> str:
     return (
         f"Bids were read from the header-bidding library inside each page ({len(bids):,} requests "
         f"to bidders, {forced:,} of them in auctions that the visit itself had to start). "
-        f"Third-party cookies: {cookies}. Identifiers of one party in requests to another are "
-        "shown as tokens."
+        f"Third-party cookies: {cookies}. {_banners(browser, tables['steps'])}Identifiers of one "
+        "party in requests to another are shown as tokens."
+    )
+
+
+def _banners(browser: Mapping[str, Any], steps: pd.DataFrame) -> str:
+    """What was answered to consent banners; nothing where a recording does not tell."""
+    policy = browser.get("consent")
+    if policy == "ignore":
+        return "Consent banners were left standing. "
+    if policy not in ("accept", "reject"):
+        return ""
+    done = int((steps["consent"] == "done").sum())
+    failed = int((steps["consent"] == "failed").sum())
+    stayed = f", {failed:,} could not be" if failed else ""
+    return (
+        f"Consent banners were {policy}ed by the rules of autoconsent: {done:,} were answered"
+        f"{stayed}. "
     )
 
 

@@ -71,7 +71,11 @@ def render(
             meters=coverage.meters(tables),
             coverage_tables=[
                 t
-                for t in (coverage.accounts_table(tables), coverage.losses_table(tables["steps"]))
+                for t in (
+                    coverage.accounts_table(tables),
+                    coverage.losses_table(tables["steps"]),
+                    coverage.banners_table(tables["steps"]),
+                )
                 if t is not None
             ],
             sections=_shown(

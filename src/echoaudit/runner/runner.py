@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -337,6 +337,7 @@ class Runner:
             "notes": list(visit.notes),
             "prebid": dict(visit.prebid),
             "ad_tags": list(visit.ad_tags),
+            "consent": asdict(visit.consent) if visit.consent else None,
             "browser": dict(visit.browser),
         }
 

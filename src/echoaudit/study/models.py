@@ -549,6 +549,8 @@ class BrowserSettings(Strict):
     proxy_probe: Text | None = Field(default=None, examples=["https://address.example/"])
     """A page that is loaded through the proxy when a browser starts, such as one that tells the
     address that it was asked from: what it says is recorded."""
+    consent: Literal["accept", "reject", "ignore"] = "ignore"
+    """What is answered to consent banners; ``ignore`` leaves them standing."""
     trusted_authority: Path | None = None
     """A certificate authority (PEM) that the browser accepts besides the system's."""
     grid: Annotated[

@@ -85,11 +85,28 @@
     kept: ["local", "session"].map(kept).filter((store) => store && store.total),
   });
 
+  // Whether the page says in schema.org's words that it is not free to read.
+  const isPaid = () => {
+    const no = (value) => value === false || /^(https?:\/\/schema\.org\/)?false$/i.test(value);
+    const told = (value, depth) => typeof value === "object" && value !== null && depth < 8
+      && (no(value.isAccessibleForFree)
+        || Object.values(value).slice(0, LIMITS.list).some((inner) => told(inner, depth + 1)));
+    const scripts = [...document.querySelectorAll('script[type="application/ld+json"]')];
+    return scripts.slice(0, LIMITS.list).some((script) => {
+      try {
+        return told(JSON.parse(script.textContent), 0);
+      } catch (error) {
+        return false; // no JSON
+      }
+    }) || [...document.querySelectorAll("[itemprop=isAccessibleForFree]")].slice(0, LIMITS.list)
+      .some((element) => no(element.content ?? element.textContent.trim()));
+  };
+
   // When the document has been drawn once more, or will not be within a moment.
   const drawn = () => new Promise((done) => {
     requestAnimationFrame(() => requestAnimationFrame(() => done(true)));
     setTimeout(() => done(false), 500);
   });
 
-  globalThis.echoaudit = { content, storage, drawn, frame: (number) => frames[number] };
+  globalThis.echoaudit = { content, storage, drawn, isPaid, frame: (number) => frames[number] };
 })();

@@ -34,6 +34,8 @@ class Seen:
     ads: list[ads.Ad] = field(default_factory=list)
     storage: list[dict[str, Any]] = field(default_factory=list)
     ad_tags: tuple[str, ...] = ()
+    paid: bool = False
+    """Whether the page says of itself that it is not free to read."""
     picture: bytes | None = None
     """The page from its top, PNG."""
     answers: list[Mapping[str, Any]] = field(default_factory=list)
@@ -59,9 +61,18 @@ def look(course: Course) -> Seen:
         ads=ads.read(inspector, session.binding, tab, places, course.looks, notes),
         storage=storage.read(inspector, urlsplit(course.url).hostname or ""),
         ad_tags=ads.tags(inspector, session.binding, tab, notes),
+        paid=_is_paid(inspector, course.tab),
         picture=_picture(shot, notes),
         notes=notes,
     )
+
+
+def _is_paid(inspector: Inspector, frame: str) -> bool:
+    try:
+        document = inspector.document(frame)
+        return inspector.evaluate(document, "echoaudit.isPaid()") is True
+    except Unseen:
+        return False  # what hinders is in the notes already: nothing else could be read either
 
 
 def keep_pictures(course: Course, seen: Seen, folder: Path) -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
-from echoaudit.instruments.browser import chromium, engines, processes
+from echoaudit.instruments.browser import chromium, consent, engines, processes
 from echoaudit.instruments.browser.devtools import DevTools
 from echoaudit.instruments.browser.errors import BrowserCrashed, CommandFailed
 from echoaudit.instruments.browser.targets import Target, Targets
@@ -28,12 +28,13 @@ class Session:
         self.settings = settings
         self.profile = profile
         self.chromium = chromium.find(settings)
+        self.binding = f"_{secrets.token_hex(6)}"
+        banners = banner_scripts(settings)
         flags = chromium.arguments(settings, self.chromium, profile, extra_arguments)
         self.engine = engines.start(settings, self.chromium, profile, flags)
         self.driver = self.engine.driver
-        self.binding = f"_{secrets.token_hex(6)}"
         self.targets = Targets(
-            self.binding, harvest_script(self.binding), package_text("inspect.js")
+            self.binding, harvest_script(self.binding), package_text("inspect.js"), banners
         )
         self.stuck = False
         """Whether a page could not be closed: the browser should be replaced."""
@@ -80,6 +81,13 @@ def open_tab(session: Session) -> Target:
 def harvest_script(binding: str) -> str:
     """The script that every document starts with."""
     return f"{package_text('harvest.js').rstrip()}({json.dumps(binding)});"
+
+
+def banner_scripts(settings: BrowserSettings) -> consent.Scripts | None:
+    """What answers consent banners; ``Unavailable`` when the rule set has not been fetched."""
+    if settings.consent == "ignore":
+        return None
+    return consent.scripts(settings.consent, f"_{secrets.token_hex(6)}", package_text("consent.js"))
 
 
 def package_text(name: str) -> str:

@@ -12,8 +12,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from echoaudit.instruments.browser import console
+from echoaudit.instruments.browser import consent, console
 from echoaudit.instruments.browser.bids import Harvest
+from echoaudit.instruments.browser.consent import Banner, Scripts
 from echoaudit.instruments.browser.devtools import Answer, Event
 from echoaudit.instruments.browser.recorder import Recorder
 
@@ -84,6 +85,10 @@ class Record:
     """The frame of each script context, by session and context."""
     worlds: dict[str, Document] = field(default_factory=dict)
     """By frame."""
+    pages: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """The page's own script context, by frame."""
+    banner: Banner | None = None
+    """What is heard of consent banners, when they are to be answered."""
     console: list[dict[str, Any]] = field(default_factory=list)
     popups: int = 0
 
@@ -91,8 +96,10 @@ class Record:
 class Targets:
     """Keeps the list of targets and routes their events; lives on the DevTools thread."""
 
-    def __init__(self, binding: str, script: str, own_script: str) -> None:
-        """``script`` starts every document; ``own_script`` does so in a world of its own."""
+    def __init__(
+        self, binding: str, script: str, own_script: str, banners: Scripts | None = None
+    ) -> None:
+        """``script`` starts every document; the others do so in worlds of their own."""
         self.attached: dict[str, Target] = {}
         """By session."""
         self.record: Record | None = None
@@ -103,6 +110,7 @@ class Targets:
         self._binding = binding
         self._script = script
         self._own_script = own_script
+        self._banners = banners
         self._post: Post | None = None
 
     def start(self, post: Post) -> Future[Answer]:
@@ -192,16 +200,29 @@ class Targets:
                     "Page.addScriptToEvaluateOnNewDocument",
                     {"source": self._own_script, "worldName": WORLD, "runImmediately": True},
                 ),
+                *self._for_banners(target),
             ]
         for method, params in [*commands, ("Target.setAutoAttach", AUTO_ATTACH)]:
             self._send(method, params, target.session)
         return self._send("Runtime.runIfWaitingForDebugger", None, target.session)
+
+    def _for_banners(self, target: Target) -> list[tuple[str, Mapping[str, Any]]]:
+        if self._banners is None:
+            return []
+        source = self._banners.page if target.kind == "page" else self._banners.frame
+        own = {"name": self._banners.binding, "executionContextName": consent.WORLD}
+        start = {"source": source, "worldName": consent.WORLD, "runImmediately": True}
+        return [
+            ("Runtime.addBinding", own),
+            ("Page.addScriptToEvaluateOnNewDocument", start),
+        ]
 
     def _detach(self, session: str) -> None:
         """A closed tab takes its frames and workers along without further notice."""
         self.attached.pop(session, None)
         if self.record is not None:
             self.record.recorder.forget(session)
+            _end_contexts(self.record, session)
         for child in [one.session for one in self.attached.values() if one.parent == session]:
             self._detach(child)
 
@@ -237,6 +258,10 @@ class Targets:
             self._report(record, event)
         elif event.method == "Runtime.executionContextCreated":
             _keep_context(record, event)
+        elif event.method == "Runtime.executionContextDestroyed":
+            _end_contexts(record, event.session, int(event.params["executionContextId"]))
+        elif event.method == "Runtime.executionContextsCleared":
+            _end_contexts(record, event.session)
         elif event.method in console.EVENTS:
             console.keep(record.console, event, target.kind if target else "unknown")
         elif event.session == record.session:
@@ -244,10 +269,37 @@ class Targets:
             record.crashed = record.crashed or event.method == "Inspector.targetCrashed"
 
     def _report(self, record: Record, event: Event) -> None:
+        if record.banner is not None and event.params.get("name") == self._banner_binding:
+            self._hear(record, record.banner, event)
         if event.params.get("name") == self._binding:
             record.harvest.take(str(event.params.get("payload", "")))
             record.contexts.add((event.session, int(event.params["executionContextId"])))
             record.active = time.monotonic()
+
+    @property
+    def _banner_binding(self) -> str | None:
+        return self._banners.binding if self._banners else None
+
+    def _hear(self, record: Record, banner: Banner, event: Event) -> None:
+        own = (event.session, int(event.params["executionContextId"]))
+        question = banner.take(own, str(event.params.get("payload", "")))
+        if question is not None:
+            page = record.pages.get(record.frames.get(own, ""))
+            consent.reply(question, page, own, self._evaluate)
+
+    def _evaluate(self, expression: str, session: str, context: int) -> Future[Answer]:
+        params = {
+            "expression": expression,
+            "contextId": context,
+            "returnByValue": True,
+            "awaitPromise": True,
+        }
+        return self._send("Runtime.evaluate", params, session)
+
+
+def _end_contexts(record: Record, session: str, context: int | None = None) -> None:
+    if record.banner is not None:
+        record.banner.gone(session, context)
 
 
 def _keep_context(record: Record, event: Event) -> None:
@@ -256,6 +308,8 @@ def _keep_context(record: Record, event: Event) -> None:
     if frame is None or len(record.frames) >= CONTEXTS_LIMIT:
         return
     record.frames[event.session, number] = str(frame)
+    if context["auxData"].get("isDefault"):
+        record.pages[str(frame)] = (event.session, number)
     if context.get("name") == WORLD:
         record.worlds[str(frame)] = Document(event.session, str(frame), number)
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from echoaudit.instruments.browser import bids, chromium, har
+from echoaudit.instruments.browser import bids, chromium, consent, har, turned_away
+from echoaudit.instruments.browser.consent import Banner, Consent
 from echoaudit.instruments.browser.course import TICK, Course
 from echoaudit.instruments.browser.devtools import Answer
 from echoaudit.instruments.browser.errors import BrowserCrashed, CommandFailed
@@ -20,14 +21,12 @@ from echoaudit.instruments.browser.recorder import Hop, Recorder
 from echoaudit.instruments.browser.session import Session, open_tab
 from echoaudit.instruments.browser.targets import Record
 
-State = Literal["complete", "timeout", "blocked", "failed"]
+State = Literal["complete", "timeout", "challenge", "paywall", "empty", "blocked", "failed"]
 
 IDLE = 0.3
 """Seconds without network activity after which a page counts as settled."""
 CALM = 0.1
 """Seconds after which the page is looked at, while waiting for ``IDLE``."""
-BLOCKED_STATUS = frozenset({401, 403, 405, 407, 418, 429, 451, 503})
-"""HTTP answers by which sites turn a browser away."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,8 @@ class Visit:
     """Version of each Prebid.js instance by its global name."""
     ad_tags: tuple[str, ...] = ()
     """Ad tags besides Prebid.js that the page had: googletag, apstag, adsbygoogle."""
+    consent: Consent | None = None
+    """What became of the page's consent banner."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,10 @@ def _watch(course: Course, folder: Path, before: list[Any]) -> _Ending:
     """The visit from its first request until all has been seen."""
     state, reason = _load(course)
     if state == "complete":
+        _answer_banner(course)
         _settle(course)
     seen = _look_when_silent(course)
-    state, reason = _judge(course, state, reason)
+    state, reason = _judge(course, state, reason, seen)
     keep_pictures(course, seen, folder)
     return _Ending(state, reason, time.time(), before, _cookies(course.session), seen)
 
@@ -126,6 +128,7 @@ def _keep(course: Course, folder: Path, ending: _Ending) -> Visit:
         notes=(*seen.notes, *course.notes),
         prebid=dict(sorted(course.record.harvest.versions.items())),
         ad_tags=seen.ad_tags,
+        consent=banner.outcome() if (banner := course.record.banner) else consent.IGNORED,
     )
 
 
@@ -135,7 +138,9 @@ def _keep(course: Course, folder: Path, ending: _Ending) -> Visit:
 def _open(session: Session, url: str) -> Course:
     """A new tab with its record; recording is on before the first request."""
     tab = open_tab(session)
-    record = Record(Recorder(session.devtools.post), session=tab.session)
+    policy = session.settings.consent
+    banner = None if policy == "ignore" else Banner(policy)
+    record = Record(Recorder(session.devtools.post), session=tab.session, banner=banner)
     session.targets.record = record
     return Course(session, record, url, tab.id, time.time())
 
@@ -187,6 +192,22 @@ def explain(error: str, answer: Mapping[str, Any] | None = None) -> str:
 # --- settling ---------------------------------------------------------------------------------
 
 
+def _answer_banner(course: Course) -> None:
+    """Wait until a consent banner has been answered, or none is to be expected."""
+    banner, settle = course.record.banner, course.session.settings.settle
+    if banner is None:
+        return
+    late = time.monotonic() + settle
+
+    def is_over() -> bool:
+        return banner.is_over(course.is_silent(consent.CALM), time.monotonic() >= late)
+
+    course.wait(is_over, consent.LIMIT)
+    if banner.popup is not None:
+        # What the page does upon the answer may begin a moment later.
+        course.wait(lambda: course.is_silent(consent.CALM), settle)
+
+
 def _settle(course: Course) -> None:
     """Wait until auctions and requests have ended; start an auction where Prebid waits idle."""
     settle = course.session.settings.settle
@@ -194,7 +215,7 @@ def _settle(course: Course) -> None:
     _find_prebid(course)
     course.wait(lambda: course.is_silent(CALM), settle)
     harvest = course.record.harvest
-    if not harvest.instances or harvest.started:
+    if not harvest.instances or harvest.started or _was_rejected(course):
         return
     # Pages may start their auction by a timer of their own: give it half the time.
     half = course.until - settle / 2 - time.monotonic()
@@ -205,6 +226,12 @@ def _settle(course: Course) -> None:
     course.record.active = time.monotonic()
     course.until = course.record.active + settle
     course.wait(lambda: course.is_silent(CALM), settle)
+
+
+def _was_rejected(course: Course) -> bool:
+    """Whether a banner was told no: then no auction is started that the page does not hold."""
+    banner = course.record.banner
+    return banner is not None and banner.answer == "reject" and banner.outcome().state == "done"
 
 
 def _find_prebid(course: Course) -> None:
@@ -224,29 +251,48 @@ def _force(course: Course) -> None:
 # --- ending -----------------------------------------------------------------------------------
 
 
-def _judge(course: Course, state: State, reason: str | None) -> tuple[State, str | None]:
-    """The visit's state, from how loading went and what the server said."""
-    if course.record.crashed:
-        return "failed", "the page crashed"
-    if course.over_budget:
-        return "failed", course.over_budget
+def _judge(
+    course: Course, state: State, reason: str | None, seen: Seen
+) -> tuple[State, str | None]:
+    """The visit's state, from how loading went, what the server said and what the page shows."""
+    broken = "the page crashed" if course.record.crashed else course.over_budget
+    if broken:
+        return "failed", broken
+    if reason is not None and "net::ERR_EMPTY_RESPONSE" in reason:
+        return "empty", reason
     page = _main_hop(course)
     status = int((page.response or {}).get("status", 0)) if page else 0
+    if page is not None and (page.ended is not None or status >= 400):
+        away = turned_away.judge(status, _headers(page), _addresses(course), page.length)
+        if away is not None and (state == "complete" or away[0] != "empty"):
+            return away
     if status >= 400:
-        return ("blocked" if status in BLOCKED_STATUS else "failed"), f"HTTP {status}"
-    if state == "complete" and page is not None and page.ended is not None and not page.length:
-        return "failed", "empty response"
+        return "failed", f"HTTP {status}"
+    if state == "complete" and seen.paid and not course.record.harvest.started and not seen.ads:
+        return "paywall", "the page says that it is not free to read, and held no auction"
     return state, reason
 
 
+def _headers(page: Hop) -> dict[str, str]:
+    told = (page.response or {}).get("headers", {})
+    return {str(name).lower(): str(value) for name, value in told.items()}
+
+
+def _addresses(course: Course) -> list[str]:
+    exchanges = list(course.record.recorder.exchanges.values())
+    return [str(hop.request["url"]) for exchange in exchanges for hop in exchange.hops]
+
+
 def _main_hop(course: Course) -> Hop | None:
-    """The last hop of the navigation itself."""
-    if course.navigation is None or not course.navigation.done():
-        return None
-    if course.navigation.exception() is not None:
-        return None
-    exchange = course.record.recorder.exchanges.get(str(course.navigation.result().get("loaderId")))
-    return exchange.hops[-1] if exchange and exchange.hops else None
+    """The answer that the page came with: the last, for a challenge that is met leads on."""
+    exchanges = list(course.record.recorder.exchanges.values())
+    found = [
+        hop
+        for exchange in exchanges
+        for hop in exchange.hops[-1:]
+        if hop.kind == "Document" and hop.frame == course.tab and hop.response is not None
+    ]
+    return max(found, key=lambda hop: hop.started, default=None)
 
 
 def _cookies(session: Session) -> list[Any]:

@@ -1,0 +1,279 @@
+"""Consent banners for real: the kept rule set in Chromium, on pages with banners that it knows."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from io import BytesIO
+
+import pytest
+from loopback_sites import NEWS, TRACKER, Answer, entries, settings
+
+from echoaudit import npm
+from echoaudit.errors import Unavailable
+from echoaudit.instruments.browser import Browser, consent_rules
+from echoaudit.instruments.browser.consent import Banner
+
+# Markup of three consent managers as their users' pages have it, and words of our own.
+CMPS = {
+    "cookieconsent3": """<div id=cc-main><div class=cm-wrapper><p>We value your privacy</p>
+        <button class=cm__btn data-role=all>Accept all</button>
+        <button class=cm__btn data-role=necessary>Reject all</button></div></div>""",
+    "Onetrust": """<div id=onetrust-consent-sdk><div id=onetrust-banner-sdk>Cookies
+        <button id=onetrust-accept-btn-handler>Accept</button>
+        <button id=onetrust-reject-all-handler>Reject</button></div></div>""",
+    "Test page CMP": """<div id=privacy-test-page-cmp-test>Cookies
+        <button id=accept-all>Accept</button><button id=reject-all>Reject</button></div>""",
+}
+BUTTONS = "[data-role=all],#onetrust-accept-btn-handler,#accept-all"
+SCRIPT = """<script>
+  window.results = {results: []};
+  for (const button of document.querySelectorAll("button")) button.onclick = () => {
+    document.cookie = "choice=" + button.textContent.slice(0, 6) + ";max-age=9999;secure";
+    button.parentElement.remove();
+    fetch("/chosen?" + button.textContent.slice(0, 6).trim());
+  };
+  window.seen = Object.keys(window).filter((name) => /consent|echoaudit/i.test(name));
+  fetch("/seen?" + window.seen.length);
+</script>"""
+
+
+def page(banner: str) -> Answer:
+    return Answer(f"<h1>News</h1><p>Words.</p>{banner}{SCRIPT}")
+
+
+@pytest.fixture(scope="module", params=["accept", "reject"])
+def answering(request, sites, tmp_path_factory):
+    """A policy and a browser that follows it."""
+    consent_rules.load()
+    profile = tmp_path_factory.mktemp("profile")
+    choice = settings(sites, consent=request.param, settle=2.0)
+    choice = choice.model_copy(update={"page_timeout": 20.0})  # a busy machine is no matter here
+    with Browser(choice, profile, extra_arguments=sites.arguments) as browser:
+        yield request.param, browser
+
+
+@pytest.mark.web
+@pytest.mark.parametrize("cmp", CMPS)
+def test_a_banner_is_answered_as_the_policy_says(sites, answering, tmp_path, cmp):
+    policy, browser = answering
+    sites.pages = {(NEWS, "/"): page(CMPS[cmp]), (NEWS, "/chosen"): Answer("ok")}
+    sites.log.clear()
+    visit = browser.visit(f"https://{NEWS}/", tmp_path)
+    found = visit.consent
+    assert visit.state == "complete"
+    assert (found.policy, found.state, found.cmp, found.reason) == (policy, "done", cmp, None)
+    assert 0 <= found.seconds < 5
+    assert found.rules == f"autoconsent {consent_rules.VERSION}"
+    chosen = [seen.path for seen in sites.log if seen.path.startswith("/chosen")]
+    assert chosen == ["/chosen?Accept" if policy == "accept" else "/chosen?Reject"]
+    # What the page asked for upon the answer is recorded, and it saw nothing of who answered.
+    assert f"https://{NEWS}{chosen[0]}" in [e["request"]["url"] for e in entries(tmp_path)]
+    assert [s.path for s in sites.log if s.path.startswith("/seen")] == ["/seen?0"]
+
+
+FRAME = """<button class=sp_choice_type_11>Accept</button>
+    <button class=sp_choice_type_13>Reject</button><script>
+    for (const button of document.querySelectorAll("button")) button.onclick = () =>
+      fetch("/chosen?" + button.textContent).then(() => parent.postMessage("close", "*"));
+    </script>"""
+OUTER = f"""<div id=sp_message_container_1><iframe width=400 height=300
+    src="https://{TRACKER}/index.html?message_id=1"></iframe></div><script>
+    onmessage = () => document.querySelector("iframe").remove()</script>"""
+
+
+@pytest.mark.web
+def test_a_banner_in_a_frame_of_another_site_is_answered(sites, answering, tmp_path):
+    policy, browser = answering
+    sites.pages = {(NEWS, "/"): Answer(OUTER), (TRACKER, "/index.html"): Answer(FRAME),
+                   (TRACKER, "/chosen"): Answer("ok")}  # fmt: skip
+    sites.log.clear()
+    found = browser.visit(f"https://{NEWS}/", tmp_path).consent
+    assert (found.state, found.cmp) == ("done", "Sourcepoint-frame")
+    chosen = [seen.path for seen in sites.log if seen.path.startswith("/chosen")]
+    assert chosen == ["/chosen?Accept" if policy == "accept" else "/chosen?Reject"]
+
+
+RELOADS = """<script>onload = () => {
+    const banner = document.querySelector("#onetrust-banner-sdk");
+    if (document.cookie.includes("told=")) banner.remove();
+    for (const button of document.querySelectorAll("button")) button.onclick = () => {
+      document.cookie = "told=1;secure"; location.reload(); };
+    }</script>"""
+
+
+@pytest.mark.web
+def test_a_page_that_loads_anew_upon_the_answer_was_answered(sites, answering, tmp_path):
+    _, browser = answering
+    sites.pages = {(NEWS, "/"): Answer(CMPS["Onetrust"] + RELOADS)}
+    sites.log.clear()
+    visit = browser.visit(f"https://{NEWS}/", tmp_path / "1")
+    assert (visit.state, visit.consent.state, visit.consent.cmp) == ("complete", "done", "Onetrust")
+    assert [seen.path for seen in sites.log if seen.path == "/"] == ["/", "/"]
+    # The choice is in the profile: the next visit meets no banner.
+    visit = browser.visit(f"https://{NEWS}/", tmp_path / "2")
+    assert (visit.consent.state, visit.consent.cmp, visit.consent.clicks) == ("none", None, 0)
+
+
+@pytest.mark.web
+def test_a_banner_without_the_button_for_it_is_a_failure_and_the_visit_goes_on(
+    sites, answering, tmp_path
+):
+    policy, browser = answering
+    banner = "<div id=onetrust-banner-sdk>Cookies</div>"
+    sites.pages = {(NEWS, "/"): Answer(banner)}
+    visit = browser.visit(f"https://{NEWS}/", tmp_path)
+    found = visit.consent
+    assert (visit.state, found.state, found.cmp) == ("complete", "failed", "Onetrust")
+    assert (
+        found.reason
+        == {
+            "accept": "the rule of Onetrust could not accept",
+            "reject": "the rule of Onetrust pressed its buttons, the banner stayed",
+        }[policy]
+    )
+
+
+HOME_MADE = """<div style="position:fixed;bottom:0;left:0;right:0;height:200px;background:#fff">
+    <p>We use cookies and similar technologies to personalise ads. Privacy policy.</p>
+    <button onclick="fetch('/chosen?Accept');this.parentElement.remove()">Accept all</button>
+    <button onclick="fetch('/chosen?Reject');this.parentElement.remove()">Reject all</button>
+    </div>"""
+
+
+@pytest.mark.web
+def test_of_unknown_banners_only_a_button_that_rejects_is_pressed(sites, answering, tmp_path):
+    policy, browser = answering
+    sites.pages = {(NEWS, "/"): Answer(f"<p>News.</p>{HOME_MADE}"), (NEWS, "/chosen"): Answer("")}
+    sites.log.clear()
+    found = browser.visit(f"https://{NEWS}/", tmp_path).consent
+    chosen = [seen.path for seen in sites.log if seen.path.startswith("/chosen")]
+    if policy == "reject":
+        assert (found.state, found.cmp) == ("done", "HEURISTIC-REJECT")
+        assert chosen == ["/chosen?Reject"]
+    else:
+        assert (found.state, found.cmp, chosen) == ("none", None, [])
+
+
+@pytest.mark.web
+def test_a_policy_of_ignoring_leaves_the_banner_standing(sites, browser, tmp_path):
+    sites.pages = {(NEWS, "/"): page(CMPS["cookieconsent3"]), (NEWS, "/seen"): Answer("")}
+    sites.log.clear()
+    visit = browser.visit(f"https://{NEWS}/", tmp_path)
+    assert (visit.consent.policy, visit.consent.state) == ("ignore", "ignored")
+    assert not [seen for seen in sites.log if seen.path.startswith("/chosen")]
+    assert json.loads((tmp_path / "storage.json").read_text()) == []
+
+
+# --- the rule set -----------------------------------------------------------------------------
+
+
+def packed(**texts: str) -> bytes:
+    data = BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as tar:
+        for name, text in texts.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text.encode())
+            tar.addfile(member, BytesIO(text.encode()))
+    return data.getvalue()
+
+
+def test_library_licence_and_rules_come_out_of_the_package_and_nothing_else():
+    found = consent_rules.unpack(
+        packed(
+            **{
+                consent_rules.LIBRARY: "library()",
+                consent_rules.LICENCE: "MPL",
+                "package/rules/generated/b.json": '{"name": "b"}',
+                "package/rules/autoconsent/a.json": '{"name": "a"}',
+                "package/rules/autoconsent/readme.md": "words",
+                "package/other.js": "other()",
+            }
+        )
+    )
+    rules = [{"name": "a"}, {"name": "b"}]
+    assert found == {"licence": "MPL", "library": "library()", "rules": rules}
+
+
+def test_rules_that_give_no_answer_are_left_out():
+    steps = [{"click": "#x"}]
+    rules = [
+        {"name": "both", "optIn": steps, "optOut": steps, "prehideSelectors": ["#x"]},
+        {"name": "no-accept", "optIn": [], "optOut": steps},
+        {"name": "hides", "optIn": steps, "optOut": steps, "cosmetic": True},
+        {"name": "framed", "optIn": steps, "optOut": steps, "runContext": {"frame": True}},
+    ]
+    names = lambda *a, **k: [r["name"] for r in consent_rules.usable(rules, *a, **k)]  # noqa: E731
+    assert names("accept") == ["both", "framed"]
+    assert names("reject") == ["both", "no-accept", "framed"]
+    assert names("accept", framed=True) == ["framed"]
+    assert "prehideSelectors" not in consent_rules.usable(rules, "accept")[0]
+
+
+def test_without_the_rule_set_one_line_says_how_to_get_it(tmp_path, monkeypatch, sites):
+    monkeypatch.setattr(npm, "kept_at", lambda name: tmp_path / name)
+    with pytest.raises(Unavailable, match="rules for consent banners") as caught:
+        consent_rules.load()
+    assert caught.value.fix == (
+        "python -m echoaudit.instruments.browser.consent_rules, or set browser.consent to ignore"
+    )
+
+
+# --- what the library tells -------------------------------------------------------------------
+
+OWN = ("session", 7)
+
+
+def told(*messages: dict, answer: str = "accept") -> Banner:
+    banner = Banner(answer)
+    for message in messages:
+        banner.take(OWN, json.dumps(message))
+    return banner
+
+
+def test_a_page_without_banner_is_looked_at_twice_and_until_it_is_calm():
+    once = told({"type": "report", "main": True, "lifecycle": "started", "attempts": 1})
+    twice = told({"type": "report", "main": True, "lifecycle": "started", "attempts": 2})
+    assert not once.is_over(quiet=True, late=False)
+    assert not twice.is_over(quiet=False, late=False)
+    assert twice.is_over(quiet=True, late=False)
+    assert once.is_over(quiet=False, late=True)
+    assert twice.outcome().state == "none"
+
+
+def test_a_consent_manager_that_shows_no_banner_is_named():
+    found = told({"type": "cmpDetected", "cmp": "quantcast"}).outcome()
+    assert (found.state, found.cmp) == ("none", "quantcast")
+
+
+def test_a_banner_is_waited_for_until_it_is_answered():
+    popup = {"type": "popupFound", "cmp": "x"}
+    banner = told(popup)
+    assert not banner.is_over(quiet=True, late=True)
+    assert banner.outcome().reason == "its banner was not answered within 20 s"
+    banner.take(OWN, json.dumps({"type": "autoconsentDone", "cmp": "x", "totalClicks": 2}))
+    assert banner.is_over(quiet=False, late=False)
+    assert (banner.outcome().state, banner.outcome().clicks) == ("done", 2)
+
+
+def test_a_first_step_alone_is_no_answer():
+    banner = told({"type": "popupFound", "cmp": "x"}, {"type": "optInResult", "result": True})
+    assert banner.is_over(quiet=False, late=True)
+    assert banner.outcome().state == "failed"
+
+
+def test_the_rules_own_test_is_asked_for_and_kept():
+    banner = told({"type": "popupFound", "cmp": "x"}, answer="reject")
+    result = {"type": "optOutResult", "cmp": "x", "result": True, "scheduleSelfTest": True}
+    assert banner.take(OWN, json.dumps(result)) is None
+    done = json.dumps({"type": "autoconsentDone", "cmp": "x"})
+    assert banner.take(OWN, done) == {"type": "selfTest"}
+    banner.take(OWN, json.dumps({"type": "selfTestResult", "result": False}))
+    assert (banner.outcome().state, banner.outcome().confirmed) == ("done", False)
+
+
+@pytest.mark.parametrize("payload", ["", "[]", "{", '{"type": "report", "attempts": "many"}'])
+def test_what_is_no_message_changes_nothing(payload):
+    banner = Banner("accept")
+    assert banner.take(OWN, payload) is None
+    assert banner.outcome() == Banner("accept").outcome()
