@@ -103,6 +103,7 @@ def _scores(
         rules.score_bids(rows("bids"), bids, windows),
         *_ads(recording, rows, bids, windows),
         *_shop_ads(rows, list(read_log(state, "shop_ads")), windows),
+        *_consents(recording, rows, state),
         *([_audio_ads(recording, found, state)] if any(recording.steps("stream")) else []),
     ]
     phases = [(account, phase, first, last) for _, account, phase, first, last in visits]
@@ -138,6 +139,28 @@ def _shop_ads(
     score = score_shop_ads(rows("ads"), log, windows)
     if score.found or score.planted:
         yield score
+
+
+def _consents(
+    recording: Recording, rows: Callable[[str], list[dict[str, Any]]], state: Path
+) -> Iterator[Score]:
+    """Only where the world has consent banners."""
+    import re
+
+    from echoaudit.lab.score import score_consents
+    from echoaudit.lab.truth import read_log
+    from echoaudit.outcomes.visits import requests_of
+
+    log = list(read_log(state, "consents"))
+    if not log:
+        return
+    views = {
+        view: step.id
+        for step in recording.steps("visit")
+        for request in requests_of(step)
+        for view in re.findall(r"[?&]view=([0-9a-f]{16})", request.url)
+    }
+    yield score_consents(rows("steps"), log, views)
 
 
 def _cookies(recording: Recording) -> Iterator[tuple[str, str]]:

@@ -174,6 +174,32 @@ def _numbered(answers: Counter[Answer]) -> Rows:
     return {(*key, str(n)) for key, number in answers.items() for n in range(1, number + 1)}
 
 
+SHOWN = "shown"
+"""What is logged of a banner besides the answers to it."""
+
+
+def score_consents(steps: Sequence[Row], log: Iterable[Row], views: Mapping[str, str]) -> Score:
+    """Compare what became of consent banners with what their servers saw.
+
+    A banner that was shown is to be found unless the policy is to ignore it; an answer is to be
+    found as the one that the server got.
+
+    Args:
+        steps: rows of the table (``step``, ``consent``, ``consent_policy``).
+        log: the publishers' log (``view``, ``what``).
+        views: the visit of each page view, by the recording.
+    """
+    rows = [row for row in steps if row["consent"] in ("done", "failed")]
+    ignored = {str(row["step"]) for row in steps if row["consent_policy"] == "ignore"}
+    found: Rows = {(str(row["step"]), SHOWN) for row in rows}
+    found |= {
+        (str(row["step"]), str(row["consent_policy"])) for row in rows if row["consent"] == "done"
+    }
+    logged = {(views[row["view"]], str(row["what"])) for row in log if row["view"] in views}
+    planted: Rows = {row for row in logged if row[1] != SHOWN or row[0] not in ignored}
+    return compare("consents", found, planted)
+
+
 def score_ads(
     found: Iterable[Row],
     bids: Iterable[Row],

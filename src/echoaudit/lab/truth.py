@@ -6,13 +6,13 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, get_args
 
 from echoaudit.errors import BadInput
 
-Log = Literal["bids", "syncs", "requests", "events", "store", "shop_ads", "streams"]
+Log = Literal["bids", "syncs", "requests", "events", "store", "shop_ads", "streams", "consents"]
 WORLD = "world.json"
-LOGS: tuple[Log, ...] = ("bids", "syncs", "requests", "events", "store", "shop_ads", "streams")
+LOGS: tuple[Log, ...] = get_args(Log)
 
 
 class Truth:

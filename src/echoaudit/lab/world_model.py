@@ -224,6 +224,10 @@ class SlotRow(Strict):
 class Publisher(Strict):
     """A site whose page runs header bidding."""
 
+    consent: Literal["cookieconsent3", "onetrust", "quantcast"] | None = None
+    """Whose markup its consent banner has. Until it is accepted, the server withholds bidders,
+    slots and pixels, and nobody gets an identifier; absent: no banner."""
+
     site: Name
     host: HostName
     title: Text

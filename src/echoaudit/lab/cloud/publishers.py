@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from echoaudit.lab.cloud import banners
 from echoaudit.lab.cloud.context import Cloud
 from echoaudit.lab.cloud.pages import render, script_text
 from echoaudit.lab.cloud.syncs import TAG, VIEW
@@ -32,6 +33,9 @@ def routes(cloud: Cloud, publisher: Publisher) -> list[Route]:
     logic = script_text("page.js")
 
     async def page(request: Request) -> Response:
+        choice = banners.chosen(request)
+        if publisher.consent is not None and choice != "accept":
+            return banners.withheld_page(cloud, publisher, secrets.token_hex(8), choice)
         session = request.cookies.get(SESSION) or secrets.token_hex(8)
         response = HTMLResponse(page_of(cloud.world, publisher, secrets.token_hex(8), session))
         response.headers["Cache-Control"] = "no-store"
@@ -48,6 +52,7 @@ def routes(cloud: Cloud, publisher: Publisher) -> list[Route]:
         Route("/", page, methods=["GET"]),
         Route("/assets/prebid.js", prebid_script, methods=["GET"]),
         Route("/assets/page.js", page_script, methods=["GET"]),
+        *(banners.routes(cloud, publisher) if publisher.consent else []),
     ]
 
 
