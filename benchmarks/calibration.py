@@ -1,6 +1,6 @@
 """How often the tests claim what is not there, find what is, and cover the truth.
 
-    python benchmarks/calibration.py [--studies 1000] [--json]
+    python benchmarks/calibration.py [--sets] [--studies 1000] [--json]
 
 Simulates studies whose truth is known, by scenario (spread of accounts, drift, zero inflation, one
 bidder more active, unequal rounds, missing cells) and by design (accounts per arm), and judges them
@@ -9,7 +9,8 @@ reach the level, else the t test; Holm over families. Beside it stands the publi
 Mann-Whitney on pooled bids, on the same data. Seeded; prints the table of docs/inference.md.
 
 The fit is done for all studies at once here; :func:`check` compares it, and every decision, with
-the package's own functions on some of the same studies.
+the package's own functions on some of the same studies. ``--sets`` prints the table of counts and
+sets instead (``calibration_sets.py``).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+import calibration_sets
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
@@ -362,23 +364,32 @@ def line(row: Row) -> str:
     )
 
 
+def show(studies: int, seed: int, as_json: bool) -> None:
+    """Print the table, as Markdown or as JSON."""
+    rows = []
+    if not as_json:
+        print(HEADER)
+    for row in table(studies, seed):
+        rows.append(row)
+        if not as_json:
+            print(line(row), flush=True)
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows], indent=2))
+
+
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--sets", action="store_true", help="counts and sets instead of bids")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     started = time.process_time()
-    rows = []
-    if not options.json:
-        print(HEADER)
-    for row in table(options.studies, options.seed):
-        rows.append(row)
-        if not options.json:
-            print(line(row), flush=True)
-    if options.json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))
+    if options.sets:
+        calibration_sets.show(options.studies, options.seed, options.json)
+    else:
+        show(options.studies, options.seed, options.json)
     error = 100 * math.sqrt(ALPHA * (1 - ALPHA) / options.studies)
     print(
         f"{options.studies} studies a row, {time.process_time() - started:.0f} s of CPU; "

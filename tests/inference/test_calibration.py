@@ -7,12 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_claims_about_sets import tables
 
-PATH = Path(__file__).parents[2] / "benchmarks" / "calibration.py"
-SPEC = importlib.util.spec_from_file_location("calibration", PATH)
-calibration = importlib.util.module_from_spec(SPEC)
-sys.modules["calibration"] = calibration
-SPEC.loader.exec_module(calibration)
+from echoaudit.inference import conclude_all
+from echoaudit.study.models import Claim
+
+PLACE = Path(__file__).parents[2] / "benchmarks"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, PLACE / f"{name}.py")
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+calibration_sets = load("calibration_sets")
+calibration = load("calibration")
 RUNS = 200
 
 
@@ -38,3 +49,44 @@ def test_twice_the_price_is_found_and_covered_and_families_hold_their_level():
 
 def most(runs):
     return 0.05 + 2.6 * math.sqrt(0.05 * 0.95 / runs)
+
+
+@pytest.mark.parametrize("scenario", calibration_sets.SCENARIOS, ids=lambda s: s.name)
+def test_counts_and_sets_hold_their_level_alone_and_in_families(scenario):
+    row = calibration_sets.measure(scenario, (3, 6), RUNS, seed=11)
+    assert max(*row.false_claims.values(), row.family_wise) <= most(RUNS)
+
+
+def test_what_only_treated_accounts_have_is_found():
+    row = calibration_sets.measure(calibration_sets.SCENARIOS[0], (3, 6), RUNS, seed=11)
+    assert row.power["count"] > 0.6
+    assert min(row.power["distance"], row.power["exclusive"]) > 0.8
+
+
+def test_the_simulated_decisions_are_those_of_whole_studies():
+    """The same sets as tables of findings, judged through :func:`conclude_all`."""
+    scenario, k, m = calibration_sets.SCENARIOS[1], 3, 6
+    rng = np.random.default_rng(2)
+    before, after = calibration_sets.simulate(rng, scenario, 12, k + m)
+    after = calibration_sets.treated_own(rng, after, k)
+    item = after[:, :, -1]
+    states = set()
+    for study in range(12):
+        sets = [frozenset(f"t{n}" for n in np.flatnonzero(own)) for own in after[study]]
+        facts = tables(sets)
+        last = f"t{after.shape[2] - 1}"
+        for measure in calibration_sets.MEASURES[1:]:
+            p = calibration_sets.p_values(
+                measure, before[study : study + 1], after[study : study + 1],
+                item[study : study + 1], k,
+            )[0]  # fmt: skip
+            claim = Claim(
+                claim="c", outcome="interests", measure=measure, treated="fashion",
+                control="vanilla", item=last if measure == "accounts" else None,
+                direction="different" if measure == "distance" else "higher",
+            )  # fmt: skip
+            (found,) = conclude_all([claim], facts)
+            assert found.test.p == pytest.approx(p, abs=1e-6)
+            assert (found.state == "supported") == (p <= calibration_sets.ALPHA)
+            states.add(found.state)
+    assert states == {"supported", "not supported"}

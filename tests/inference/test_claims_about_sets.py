@@ -35,6 +35,10 @@ def tables(sets, treated=3, control=6, missing=()):
         "ads": things.assign(creative=things["thing"], advertiser=things["thing"], phase="after"),
         "audio_ads": things.assign(segment=things["thing"], creative=things["thing"]),
         "audio_segments": seen.assign(segment=seen["account"] + "/s@0", at=0.0, seconds=3600.0),
+        "interests": things.assign(
+            interest=things["thing"], list="platform", phase="after", latest=True
+        ),
+        "data_requests": seen.assign(phase="after", latest=True, state="answered"),
     }
 
 
@@ -48,6 +52,7 @@ OWN = [frozenset("xyz") | frozenset("abcd"[: n + 1]) for n in range(3)] + [
 ALIKE = [frozenset("abcd"[: n % 3 + 1]) for n in range(9)]
 SET_OUTCOMES = [
     "endpoints", "trackers", "organisations", "syncs", "creatives", "ads", "advertisers",
+    "interests",
 ]  # fmt: skip
 
 
@@ -177,3 +182,43 @@ def test_claims_stated_later_are_exploratory_and_take_nothing_from_the_others():
     assert [first] == before
     assert (first.exploratory, first.registered) == (False, True)
     assert (second.exploratory, second.registered, second.test.family) == (True, False, 1)
+
+
+def asked_before(facts, filled):
+    """The same where accounts were also asked about before: account to what it had then."""
+    told, asked = facts["interests"], facts["data_requests"]
+    rows = [
+        {**told.iloc[0].to_dict(), "account": account, "interest": thing, "phase": "before"}
+        for account, own in filled.items() for thing in own
+    ]  # fmt: skip
+    earlier = asked[asked["account"].isin(filled)].assign(phase="before")
+    return {
+        **facts,
+        "interests": pd.concat([told, pd.DataFrame(rows, columns=told.columns)]),
+        "data_requests": pd.concat([asked, earlier]),
+    }
+
+
+def test_interests_that_accounts_had_before_are_not_compared():
+    facts = tables(OWN)
+    claim = {"outcome": "interests", "measure": "exclusive"}
+    assert one(claim, facts).state == "supported"
+    everybody = {account: "abcdxyz" for account, _ in accounts(3, 6)}
+    found = one(claim, asked_before(facts, everybody))
+    assert found.state == "insufficient" and "any interests" in found.reason
+    some = {account: "ab" for account, _ in accounts(3, 6)}
+    assert one(claim, asked_before(facts, some)).sets.own == ("x", "y", "z")
+
+
+def test_an_account_without_a_baseline_of_interests_is_left_out_where_others_have_one():
+    filled = {account: "ab" for account, _ in accounts(3, 6) if account != "vanilla-1"}
+    found = one({"outcome": "interests", "measure": "exclusive"}, asked_before(tables(OWN), filled))
+    assert found.control.unscored == ("vanilla-1",)
+    assert len(found.control.accounts) == 5
+
+
+def test_an_earlier_request_of_the_same_phase_does_not_count():
+    facts = tables(OWN)
+    facts["interests"].loc[facts["interests"]["interest"] == "x", "latest"] = False
+    found = one({"outcome": "interests", "measure": "exclusive"}, facts)
+    assert found.sets.own == ("y", "z")

@@ -12,7 +12,9 @@ from echoaudit.findings.shares import reach_table, shares_table
 from echoaudit.findings.steps import DELIVERY, STEPS, delivery_table
 from echoaudit.findings.tables import schemas
 from echoaudit.outcomes.ads import TABLE as WEB_ADS
+from echoaudit.outcomes.data_requests import TABLE as DATA_REQUESTS
 from echoaudit.outcomes.enabling import TABLE as ENABLING
+from echoaudit.outcomes.interests import TABLE as INTERESTS
 from echoaudit.study.models import Claim
 
 CLAIM = Claim(claim="fashion-above-vanilla", treated="fashion", control="vanilla")
@@ -191,6 +193,33 @@ def ads(personas, treated):
     return WEB_ADS.conform(rows)
 
 
+def data_requests(personas):
+    """Every account was asked about before and after the treatment."""
+    return DATA_REQUESTS.conform(
+        {
+            "request": f"{account}/data-requests/{phase}-1", "account": account,
+            "persona": persona, "phase": phase, "requested": START + 86_400 * (phase == "after"),
+            "latest": True, "files": 1, "interests": 2, "advertisers": 0, "state": "answered",
+        }
+        for account, persona in people(personas) for phase in ("before", "after")
+    )  # fmt: skip
+
+
+def interests(requests, treated):
+    """Pre-filled interests, and two that treated accounts come to have."""
+    return INTERESTS.conform(
+        {
+            **{c: row[c] for c in ("request", "account", "persona", "phase", "requested")},
+            "list": "platform", "interest": interest, "latest": True,
+            "file": "Advertising.1/Advertising.AmazonAudiences.csv",
+        }
+        for row in requests.to_dict("records")
+        for interest in ("Books", "Home & Garden",
+                         *(("Fashion", "Shoes")
+                           if row["phase"] == "after" and row["persona"] in treated else ()))
+    )  # fmt: skip
+
+
 def captures(steps):
     sessions = steps[steps["kind"].isin(["session", "idle"])]
     return pd.DataFrame(
@@ -315,6 +344,8 @@ def simulate(claims, *, personas=None, lifts=None, answered=True, confounded=0, 
     said.loc[mixed, "answerer"] = list(SKILLS.values())[-1]
     said.loc[mixed, "confounded"] = True
     tables["ads"] = ads(personas, treated)
+    tables["data_requests"] = data_requests(personas)
+    tables["interests"] = interests(tables["data_requests"], treated)
     planned = study(personas, treated, claims)
     tables["ad_creatives"] = ad_creatives_table(tables["ads"], tables["steps"], planned)
     tables["ad_channels"] = ad_channels_table(

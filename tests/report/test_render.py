@@ -111,7 +111,7 @@ def test_sections_come_in_the_order_a_reader_asks(paper):
     reader = Reader(paper)
     assert [a["id"] for a in reader.all("section")] == [
         "verdicts", "coverage", "bids", "checks", "speech", "endpoints", "shares", "data", "syncs",
-        "ads", "density", "method", "limits", "versions",
+        "ads", "interests", "density", "method", "limits", "versions",
     ]  # fmt: skip
     assert {a["href"][1:] for a in reader.all("a") if a["href"] != "#verdicts"} | {"verdicts"} == {
         a["id"] for a in reader.all("section")

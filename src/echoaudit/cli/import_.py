@@ -27,7 +27,7 @@ def command() -> None:
     """Make a sealed recording of evidence that others gathered.
 
     `report`, `replay` and `verify` work on it as on any other. Nothing is concluded: there are
-    no claims.
+    no claims. `interests` is another matter: it adds to the recording of a study.
     """
 
 
@@ -186,6 +186,68 @@ def openwpm(
     return _bring(
         into, persona, account, "openwpm", as_json, lambda scratch: openwpm.stage(files, scratch)
     )
+
+
+@command.command("interests", short_help="Data requests: advertising interests of an account.")
+@_files
+@click.option(
+    "--into",
+    required=True,
+    metavar="RECORDING",
+    type=click.Path(path_type=Path),
+    help="The recording of the study; must be there.",
+)
+@click.option("--account", required=True, metavar="PERSONA-N", help="The account that asked.")
+@click.option(
+    "--phase",
+    required=True,
+    type=click.Choice(["before", "after"]),
+    help="On which side of the treatment.",
+)
+@click.option(
+    "--requested",
+    required=True,
+    metavar="TIME",
+    help="When the platform was asked, such as 2026-11-01T08:00Z.",
+)
+@click.option("--none-sent", is_flag=True, help="The answer had no file of interests.")
+@options.as_json
+def interests(
+    files: tuple[Path, ...],
+    into: Path,
+    account: str,
+    phase: str,
+    requested: str,
+    none_sent: bool,
+    as_json: bool,
+) -> int:
+    """Add the answer to an account's data request to a recording that is there.
+
+    FILEs are what the platform sent ("request my data"): CSV or JSON files of advertising
+    interests, or the zip archives that hold them. Only those files are kept, as evidence after
+    what was sealed.
+    """
+    from echoaudit.imports.interests import Request, add
+
+    moment = _moment(requested, "--requested")
+    assert moment is not None
+    request = Request(account, "before" if phase == "before" else "after", moment)
+    added = add(into, request, files, none_sent=none_sent)
+    lines = [
+        f"{added.step}: {added.interests:,} interests in {len(added.files)} files",
+        *(f"  {one.name}: {len(one.contents.entries):,} entries" for one in added.files),
+        f"recording: {into}",
+        f"next:      echoaudit replay {into}",
+    ]
+    value = {
+        "recording": str(into),
+        "step": added.step,
+        "interests": added.interests,
+        "files": [{"name": f.name, "entries": len(f.contents.entries)} for f in added.files],
+        "sources": [source.to_json() for source in added.sources],
+    }
+    options.show(as_json, value, lines)
+    return ExitCode.OK
 
 
 def _bring(

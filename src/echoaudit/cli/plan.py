@@ -425,4 +425,4 @@ def _write(output: Path, question: Question, found: Answer, basis: str) -> None:
     ]
     words = [*_verdict(question, found)[1:], basis]
     title = f"Plan of {question.study.name}"
-    write_text(output, page(title, facts, words, _section(question, found)))
+    write_text(output, page("plan", title, facts, words, _section(question, found)))

@@ -63,7 +63,7 @@ def command(
 
 def _several(folders: tuple[Path, ...], form: str, output: Path | None, dask: str | None) -> Path:
     """Pool the claims of several recordings and write them."""
-    from echoaudit.findings.several import conclusions_of
+    from echoaudit.findings.several import judge_all
     from echoaudit.findings.store import write_text
     from echoaudit.inference.meta import pool
     from echoaudit.recording.jsonfile import canonical
@@ -76,14 +76,14 @@ def _several(folders: tuple[Path, ...], form: str, output: Path | None, dask: st
         )
     report = output or Path("reports") / f"pooled.{form}"
     options.require_writable(report)
-    studies = conclusions_of(folders, dask)
-    pooled = pool(studies)
+    judged = judge_all(folders, dask)
+    pooled = pool({name: one.conclusions for name, one in judged.items()})
     for one in pooled:
         click.echo(options.plain(f"{one.state.upper()}: {one.sentence}"))
     if form == "html":
-        write_text(report, render(pooled, list(studies)))
+        write_text(report, render(pooled, {name: one.digest for name, one in judged.items()}))
     else:
-        values = {"studies": list(studies), "claims": [one.to_json() for one in pooled]}
+        values = {"studies": list(judged), "claims": [one.to_json() for one in pooled]}
         write_text(report, canonical(values).decode() + "\n")
     return report
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from echoaudit import __version__
 from echoaudit.errors import BadInput
-from echoaudit.findings.claims import NONE_LATER, Later, claims_of, parse_later
+from echoaudit.findings.claims import NONE_LATER, Later, about_interests, claims_of, parse_later
 from echoaudit.findings.compare import Difference, differences
 from echoaudit.findings.labels import NONE, Labels, parse_labels
 from echoaudit.findings.store import arrow, digest, read_folder, write_folder, write_text
@@ -98,12 +98,16 @@ def compute(
         tables["listed"] = listed_table(tables, lists, Store.default())
     # Claims about bids count the same visits as the rates do.
     judged = {**tables, "bids": opportunities(tables["bids"], tables["steps"])}
-    conclusions = tuple(conclude_all(claims_of(recording.study), judged, later.claims))
+    stated = claims_of(recording.study)
+    asked = about_interests([*stated, *later.claims], tables["data_requests"])
+    conclusions = tuple(conclude_all(stated, judged, [*later.claims, *asked]))
     provenance = _provenance(recording, tables, lists, labels)
     if later.claims:
         provenance["claims"] = {"sha256": later.sha256, "stated_after_the_run": len(later.claims)}
     if recording.claims_hash:
         provenance["recording"]["claims_hash"] = recording.claims_hash
+    if recording.amendments:
+        provenance["recording"]["amended"] = recording.amendments
     notes = warnings(tables, conclusions)
     return Findings(tables, conclusions, provenance, notes, labels, later)
 

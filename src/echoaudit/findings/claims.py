@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from echoaudit.errors import BadInput
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from echoaudit.study.models import Claim
 
 
@@ -40,6 +42,36 @@ def claims_of(study: Any) -> list[Claim]:
     """The claims in the study's values as recorded; raises ``BadInput``."""
     stated = study.get("claims", []) if isinstance(study, dict) else []
     return _claims(stated, "study.json")
+
+
+def about_interests(claims: Sequence[Claim], data_requests: pd.DataFrame) -> list[Claim]:
+    """A question for each compared pair of personas, once the platform was asked about them.
+
+    Data requests come after the run, so a study's own claims seldom foresee them: was a persona
+    given interests that its control was not? Nothing when a claim asks about interests already.
+    """
+    from echoaudit.study.models import Claim
+
+    if data_requests.empty or any(claim.outcome == "interests" for claim in claims):
+        return []
+    taken = {claim.claim for claim in claims}
+    pairs = dict.fromkeys((claim.treated, claim.control) for claim in claims)
+    names = {pair: f"{pair[0]}-interests" for pair in pairs}
+    return [
+        Claim(
+            claim=name,
+            outcome="interests",
+            measure="exclusive",
+            direction="higher",
+            treated=treated,
+            control=control,
+            family="interests",
+            correction="bh",
+            exploratory=True,
+        )
+        for (treated, control), name in names.items()
+        if name not in taken and list(names.values()).count(name) == 1
+    ]
 
 
 def parse_later(data: bytes, name: str) -> Later:

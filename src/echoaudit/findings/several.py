@@ -1,8 +1,9 @@
-"""Several recordings at once: the conclusions of each, here or on a Dask cluster."""
+"""Several recordings at once: each judged on its own, here or on a Dask cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +11,25 @@ from echoaudit.errors import BadInput, EchoauditError, Unavailable
 
 if TYPE_CHECKING:
     from echoaudit.inference import Conclusion
+    from echoaudit.report.digest import Digest
 
 CONNECT = 10.0
 """Seconds within which a scheduler must answer."""
 
 
-def conclusions_of(
-    folders: Sequence[Path], dask: str | None = None
-) -> Mapping[str, tuple[Conclusion, ...]]:
-    """The conclusions of each recording, by a name that tells it from the others.
+@dataclass(frozen=True)
+class Judged:
+    """One recording among several."""
+
+    head: str
+    """Of its journal, which tells it from all others."""
+    conclusions: tuple[Conclusion, ...]
+    digest: Digest
+    """What a page about several studies shows of it."""
+
+
+def judge_all(folders: Sequence[Path], dask: str | None = None) -> Mapping[str, Judged]:
+    """Each recording judged, by a name that tells it from the others.
 
     Args:
         folders: the recordings, in the order of the result.
@@ -31,35 +42,34 @@ def conclusions_of(
     """
     names = _names(folders)
     if dask is None:
-        found = [conclude_one(str(folder)) for folder in folders]
+        found = [judge_one(str(folder)) for folder in folders]
     else:
         found = _on_cluster([str(folder.resolve()) for folder in folders], dask)
-    concluded: dict[str, tuple[Conclusion, ...]] = {}
+    judged: dict[str, Judged] = {}
     heads: dict[str, Path] = {}
     for name, folder, one in zip(names, folders, found, strict=True):
         if isinstance(one, str):
             raise BadInput(one if str(folder) in one else f"{folder}: {one}")
-        head, concluded[name] = one
-        if head in heads:
-            raise BadInput(f"is a copy of {heads[head]}; allowed: each recording once", file=folder)
-        heads[head] = folder
-    return concluded
+        judged[name] = one
+        if one.head in heads:
+            raise BadInput(
+                f"is a copy of {heads[one.head]}; allowed: each recording once", file=folder
+            )
+        heads[one.head] = folder
+    return judged
 
 
-Concluded = tuple[str, "tuple[Conclusion, ...]"]
-"""Head of a recording's journal, which tells it from all others, and its conclusions."""
-
-
-def conclude_one(folder: str) -> Concluded | str:
-    """Conclude a recording, or say in words why that cannot be done: errors travel badly."""
+def judge_one(folder: str) -> Judged | str:
+    """Judge a recording, or say in words why that cannot be done: errors travel badly."""
     from echoaudit import findings
     from echoaudit.recording import Recording
+    from echoaudit.report.digest import digest
 
     try:
         recording = Recording.open(Path(folder))
         labels, later = findings.kept_labels(recording), findings.kept_claims(recording)
         found = findings.compute(recording, labels=labels, later=later)
-        return recording.head, found.conclusions
+        return Judged(recording.head, found.conclusions, digest(found.tables))
     except EchoauditError as error:
         return str(error)
 
@@ -73,7 +83,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(place) for place in places]
 
 
-def _on_cluster(folders: Sequence[str], address: str) -> list[Concluded | str]:
+def _on_cluster(folders: Sequence[str], address: str) -> list[Judged | str]:
     try:
         import distributed
     except ImportError as error:
@@ -89,5 +99,5 @@ def _on_cluster(folders: Sequence[str], address: str) -> list[Concluded | str]:
     with client:
         if not client.scheduler_info()["workers"]:
             raise Unavailable(f"{address} has no workers", fix=f"dask worker {address}")
-        found: list[Concluded | str] = client.gather(client.map(conclude_one, folders, pure=False))
+        found: list[Judged | str] = client.gather(client.map(judge_one, folders, pure=False))
         return found

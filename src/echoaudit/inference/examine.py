@@ -260,9 +260,9 @@ def _diagnose(treated: Arm, control: Arm, bids: Coded | None, claim: Claim) -> D
 
 def _by_sets(claim: Claim, facts: Facts, family: int) -> Examined:
     found = facts.items(claim.outcome)
-    treated, control = _arms(claim, facts, set(found.sets))
+    treated, control = _arms(claim, facts, set(found.compared))
     accounts = (*treated.accounts, *control.accounts)
-    matrix, things = sets.incidence([found.sets[account] for account in accounts])
+    matrix, things = sets.incidence([found.compared[account] for account in accounts])
     counts = tuple(zip(accounts, (int(n) for n in matrix.sum(axis=1)), strict=True))
     part, test = Sets(len(things), counts), None
     if treated.accounts and control.accounts:

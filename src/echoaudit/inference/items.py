@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Tables = Mapping[str, pd.DataFrame]
 BROWSED = frozenset({"bids", "syncs", "ads", "advertisers"})
 """Outcomes that rest on visits."""
+INTERESTS = ("platform", "third-party")
+"""Lists of a data request whose entries are interests; the others name advertisers."""
 WATCHING = ("advertising", "tracking")
 """Roles of hosts that count as trackers."""
 
@@ -31,6 +33,9 @@ class Items:
     """In the baseline; empty when the outcome has none."""
     exposure: Mapping[str, float]
     """How long was listened, where a count depends on it; else empty."""
+    compared: Mapping[str, frozenset[str]]
+    """The sets that are compared with each other: those after the treatment, or, where what an
+    account had before says nothing of the treatment, what came since."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +47,24 @@ class _Source:
     observed: Callable[[Tables, str], set[str]]
     """Accounts that were observed in a phase (``before`` or ``after``)."""
     exposure: Callable[[Tables], dict[str, float]] = lambda _: {}
+    since: bool = False
+    """Whether sets without what the account had in the baseline are compared, where there is one.
+    An account without a baseline beside others that have one is then not observed."""
 
 
 def items(outcome: str, tables: Tables) -> Items:
     """The things of every observed account; ``KeyError`` for an unknown outcome.
 
     ``tables`` are those of the findings: ``endpoints`` and ``captures``, ``syncs`` and ``steps``,
-    ``audio_ads`` and ``audio_segments``, ``ads``.
+    ``audio_ads`` and ``audio_segments``, ``ads``, ``interests`` and ``data_requests``.
     """
     source = SOURCES[outcome]
     rows = source.rows(tables)
-    return Items(
-        sets=_sets(rows, source.observed(tables, "after"), "after"),
-        before=_sets(rows, source.observed(tables, "before"), "before"),
-        exposure=source.exposure(tables),
-    )
+    after = _sets(rows, source.observed(tables, "after"), "after")
+    before = _sets(rows, source.observed(tables, "before"), "before")
+    came = {account: own - before[account] for account, own in after.items() if account in before}
+    compared = came if source.since and before else after
+    return Items(after, before, source.exposure(tables), compared)
 
 
 def _sets(rows: pd.DataFrame, observed: set[str], phase: str) -> dict[str, frozenset[str]]:
@@ -150,6 +158,23 @@ def _hours(tables: Tables) -> dict[str, float]:
     return {str(account): float(value) for account, value in hours.items() if value > 0}
 
 
+# --- data requests ----------------------------------------------------------------------------
+
+
+def _interests(tables: Tables) -> pd.DataFrame:
+    """Interests that the platform itself lists, by each account's last request of a phase."""
+    interests = tables["interests"]
+    wanted = interests["latest"] & interests["list"].isin(INTERESTS)
+    return _named(interests[wanted], "interest").assign(phase=interests["phase"])
+
+
+def _told(tables: Tables, phase: str) -> set[str]:
+    """Accounts to which the platform sent a file of interests, with entries or without."""
+    asked = tables["data_requests"]
+    told = asked["latest"] & (asked["state"] == "answered") & (asked["phase"] == phase)
+    return set(asked.loc[told, "account"].astype(str))
+
+
 SOURCES: Mapping[str, _Source] = {
     "endpoints": _Source(_hosts, _captured),
     "trackers": _Source(_trackers, _captured),
@@ -159,5 +184,6 @@ SOURCES: Mapping[str, _Source] = {
     "creatives": _Source(_ads("creative"), _listened),
     "ads": _Source(_shown("creative"), _visited),
     "advertisers": _Source(_shown("advertiser"), _visited),
+    "interests": _Source(_interests, _told, since=True),
 }
 """Outcomes of sets; ``study.models.MEASURES`` says by which measures they are compared."""

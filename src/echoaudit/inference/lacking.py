@@ -104,7 +104,9 @@ def _unseen(examined: Examined) -> tuple[str, str] | None:
         if not arm.accounts or len(arm.accounts) < COMPLETE_FLOOR * total:
             return (
                 f"only {len(arm.accounts)} of {total} accounts of {arm.persona} were observed",
-                "captures, visits or streams of the accounts that lack them",
+                "the platform's answers to data requests of the accounts that lack them"
+                if examined.claim.outcome == "interests"
+                else "captures, visits or streams of the accounts that lack them",
             )
     if examined.sets is not None and not examined.sets.things:
         things = THINGS[examined.claim.outcome]

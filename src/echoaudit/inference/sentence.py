@@ -26,6 +26,7 @@ THINGS = {
     "creatives": "different audio ads",
     "ads": "different ads on pages",
     "advertisers": "advertisers on pages",
+    "interests": "interests by the platform's own account",
 }
 """What an outcome's things are called."""
 METHOD = {

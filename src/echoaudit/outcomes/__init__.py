@@ -27,6 +27,8 @@ OUTCOMES: dict[str, str] = {
     "syncs": "echoaudit.outcomes.syncs",
     "ads": "echoaudit.outcomes.ads",
     "audio_segments": "echoaudit.outcomes.audio_segments",
+    "data_requests": "echoaudit.outcomes.data_requests",
+    "interests": "echoaudit.outcomes.interests",
 }
 """Outcome to module, in the order of the report."""
 

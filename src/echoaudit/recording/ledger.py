@@ -18,6 +18,7 @@ STARTED = "step-started"
 FINISHED = "step-finished"
 INTERRUPTED = "step-interrupted"
 SEALED = "sealed"
+AMENDED = "amended"
 
 
 class _Payload(BaseModel):
@@ -59,10 +60,16 @@ class InterruptedRecord(_Payload):
 
 
 class SealedRecord(_Payload):
-    """``sealed``, the last record."""
+    """``sealed``, the last record; after it only ``amended`` may come."""
 
     manifest: FileEntry
     steps: int = Field(ge=0)
+
+
+class AmendedRecord(_Payload):
+    """``amended``: evidence that came after the recording was sealed follows, and a new seal."""
+
+    reason: str
 
 
 class Ledger:
@@ -71,6 +78,8 @@ class Ledger:
     def __init__(self) -> None:
         self.study: StudyRecord | None = None
         self.sealed: SealedRecord | None = None
+        self.seals = 0
+        """How often it was sealed."""
         self.attempts: dict[str, int] = {}
         self.running: dict[str, StartedRecord] = {}
         self.finished: dict[str, FinishedRecord] = {}
@@ -107,8 +116,10 @@ class Ledger:
     def _order(self, record: JournalRecord) -> None:
         if (record.event == STUDY) != (self.study is None):
             raise BadInput("the first record, and no other, must be the study's")
-        if self.sealed is not None:
+        if self.sealed is not None and record.event != AMENDED:
             raise BadInput("comes after the recording was sealed")
+        if self.sealed is None and record.event == AMENDED:
+            raise BadInput("the recording was not sealed, so there was nothing to amend")
 
     def _study(self, record: JournalRecord) -> None:
         study = StudyRecord.model_validate(record.data)
@@ -160,6 +171,11 @@ class Ledger:
         if self.running:
             raise BadInput("sealed while a step was running")
         self.sealed = sealed
+        self.seals += 1
+
+    def _amend(self, record: JournalRecord) -> None:
+        AmendedRecord.model_validate(record.data)
+        self.sealed = None
 
 
 _HANDLERS: dict[str, Callable[[Ledger, JournalRecord], None]] = {
@@ -168,6 +184,7 @@ _HANDLERS: dict[str, Callable[[Ledger, JournalRecord], None]] = {
     FINISHED: Ledger._finished,
     INTERRUPTED: Ledger._interrupted,
     SEALED: Ledger._seal,
+    AMENDED: Ledger._amend,
 }
 OWN_EVENTS = frozenset({*_HANDLERS, RESUMED})
 """Events that only the recording itself writes."""

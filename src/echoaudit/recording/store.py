@@ -120,6 +120,28 @@ class Recording:
             raise
 
     @classmethod
+    def amend(cls, folder: Path, reason: str) -> Recording:
+        """Add steps to a recording that no run holds, also to a sealed one.
+
+        What was sealed stays as it is: the journal goes on after the record of the seal, so that
+        the head that was known before is still a link of the chain. ``reason`` is journaled. The
+        caller seals again what was sealed before (:attr:`was_sealed`).
+
+        Raises:
+            BadInput: not a recording, or one of a newer format.
+            Damaged: the journal or the description is not as it was written.
+            Unavailable: a run holds it, or the disk is full or broken.
+        """
+        recording = cls.resume(folder)
+        try:
+            if recording.sealed:
+                recording._continue(reason)
+            return recording
+        except BaseException:
+            recording.close()
+            raise
+
+    @classmethod
     def open(cls, folder: Path) -> Recording:
         """Read a recording; it may be running at the same time.
 
@@ -169,6 +191,16 @@ class Recording:
     def sealed(self) -> bool:
         """Whether the recording is complete and can no longer be written."""
         return self._ledger.sealed is not None
+
+    @property
+    def was_sealed(self) -> bool:
+        """Whether the recording was ever sealed, also when evidence was added since."""
+        return self._ledger.seals > 0
+
+    @property
+    def amendments(self) -> int:
+        """How often evidence was added after the recording had been sealed."""
+        return sum(record.event == ledger.AMENDED for record in self.events())
 
     @property
     def locked(self) -> bool:
@@ -309,6 +341,15 @@ class Recording:
             raise BadInput("the recording is sealed", file=self.folder)
         self._journal.check()
         return self._journal
+
+    def _continue(self, reason: str) -> None:
+        """Journal that evidence follows the seal."""
+        with self._lock:
+            assert self._journal is not None
+            self._journal.continue_from(self._text)
+            record = self._journal.append(ledger.AMENDED, {"reason": reason})
+            self._ledger.apply(record)
+            self._records.append(record)
 
     def _append(self, event: str, data: Mapping[str, Any]) -> None:
         with self._lock:

@@ -235,6 +235,8 @@ def versions(info: Mapping[str, Any], provenance: Mapping[str, Any]) -> list[tup
         ("journal head (SHA-256)", str(recording.get("journal_head"))),
         ("sealed", "yes" if recording.get("sealed") else "no: more may be recorded"),
     ]
+    if recording.get("amended"):
+        rows.append(("evidence added after a seal", f"{recording['amended']} times"))
     rows += [
         (f"table {name} (SHA-256 of its rows)", str(table["sha256"]))
         for name, table in sorted(_part(provenance, "tables").items())

@@ -24,12 +24,16 @@ class Curve:
     """Effect (ratio) and power."""
 
 
-def page(title: str, facts: Sequence[str], words: Sequence[str], section: Section) -> str:
-    """The page as HTML without script."""
+def page(
+    kind: str, title: str, facts: Sequence[str], words: Sequence[str], *sections: Section
+) -> str:
+    """A short page as HTML without script; ``words`` are sentences below the first section."""
     from echoaudit.report.render import environment
 
-    template = environment().get_template("planning.html.jinja")
-    return template.render(title=clean(title), meta=list(facts), words=list(words), section=section)
+    template = environment().get_template("short.html.jinja")
+    return template.render(
+        kind=kind, title=clean(title), meta=list(facts), words=list(words), sections=sections
+    )
 
 
 def curves(found: Sequence[Curve], wanted: float, effect: float) -> Figure:

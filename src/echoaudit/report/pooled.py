@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from echoaudit.report.digest import Digest
+from echoaudit.report.endpoints import shade
 from echoaudit.report.figures import axes
 from echoaudit.report.figures.canvas import Canvas
 from echoaudit.report.figures.scales import Log
-from echoaudit.report.parts import Column, Figure, Key, Section, Table
+from echoaudit.report.parts import Cell, Column, Figure, Key, Meter, Section, Table
 from echoaudit.report.planning import page
-from echoaudit.report.text import NOTHING, p_value, ratio, share
+from echoaudit.report.text import NOTHING, count, listed, p_value, ratio, share
 
 if TYPE_CHECKING:
     from echoaudit.inference.meta import Pooled
 
+MOST_CONTACTS = 300
 WIDTH, LEFT, RIGHT, TOP, ROW, FOOT = 440.0, 12.0, 428.0, 14.0, 50.0, 46.0
 
 
-def render(pooled: Sequence[Pooled], studies: Sequence[str]) -> str:
-    """The page as HTML without script."""
+def render(pooled: Sequence[Pooled], studies: Mapping[str, Digest]) -> str:
+    """The page as HTML without script; ``studies`` are in the order of their recordings."""
     figures = tuple(f for n, one in enumerate(pooled) if (f := _forest(one, n)) is not None)
     section = Section(
         id="pooled",
@@ -35,7 +38,117 @@ def render(pooled: Sequence[Pooled], studies: Sequence[str]) -> str:
     words = [f"{one.state.upper()}: {one.sentence}" for one in pooled]
     if not pooled:
         words = ["No claim is made by two of the studies: nothing can be pooled."]
-    return page(f"{len(studies)} studies", studies, words, section)
+    others = [_coverage(studies), _contacts(studies)]
+    return page("studies", f"{len(studies)} studies", list(studies), words, section, *others)
+
+
+def _coverage(studies: Mapping[str, Digest]) -> Section:
+    """Shares of what was planned, a column per study."""
+    labels = list(dict.fromkeys(m.label for one in studies.values() for m in one.coverage))
+    measured = {
+        name: {meter.label: meter for meter in one.coverage} for name, one in studies.items()
+    }
+    return Section(
+        id="coverage",
+        title="What was planned, and what happened, by study",
+        short="Coverage",
+        tables=(
+            Table(
+                "Coverage of each study",
+                (Column("what"), *(Column(name, numeric=True) for name in studies)),
+                tuple(
+                    (label, *(_part(measured[name].get(label)) for name in studies))
+                    for label in labels
+                ),
+            ),
+        ),
+    )
+
+
+def _part(meter: Meter | None) -> str:
+    if meter is None or not meter.whole:
+        return NOTHING
+    return f"{meter.part:,} of {meter.whole:,} ({share(meter.part, meter.whole)})"
+
+
+def _contacts(studies: Mapping[str, Digest]) -> Section:
+    """Who was contacted and who received what, a column per study."""
+    keys = {(c.persona, c.organisation, c.party) for one in studies.values() for c in one.contacts}
+    everywhere = [
+        organisation
+        for organisation in sorted({key[1] for key in keys})
+        if all(organisation in {c.organisation for c in one.contacts} for one in studies.values())
+    ]
+    lead = (
+        f"{count(len({key[1] for key in keys}), 'organisation')} in all; in every study: "
+        f"{listed(everywhere, 12)}."
+        if keys
+        else "No contact of an Echo was captured in any of the studies."
+    )
+    return Section(
+        id="contacts",
+        title="Who received what, by study",
+        short="Contacts",
+        lead=lead,
+        tables=(_reached(studies), _received(studies)),
+    )
+
+
+def _reached(studies: Mapping[str, Digest]) -> Table:
+    places: dict[tuple[str, str], dict[str, tuple[int, int]]] = {}
+    parties: dict[tuple[str, str], set[str]] = {}
+    for name, one in studies.items():
+        for c in one.contacts:
+            places.setdefault((c.persona, c.organisation), {})[name] = (c.accounts, c.whole)
+            parties.setdefault((c.persona, c.organisation), set()).add(c.party)
+    whole = {(name, c.persona): c.whole for name, one in studies.items() for c in one.contacts}
+    rows: list[tuple[Cell, ...]] = [
+        (
+            organisation,
+            "/".join(sorted(parties[persona, organisation])),
+            persona,
+            *(
+                shade(*places[persona, organisation].get(name, (0, whole.get((name, persona), 0))))
+                for name in studies
+            ),
+        )
+        for persona, organisation in list(places)[:MOST_CONTACTS]
+    ]
+    return Table(
+        "Organisations contacted: accounts of a persona whose Echo did",
+        (
+            Column("organisation"),
+            Column("party"),
+            Column("persona"),
+            *(Column(name, centred=True) for name in studies),
+        ),
+        tuple(rows),
+        note=f"The first {MOST_CONTACTS} of {len(places):,}; each study's report has all."
+        if len(places) > MOST_CONTACTS
+        else None,
+    )
+
+
+def _received(studies: Mapping[str, Digest]) -> Table:
+    owners = sorted({(r.party, r.organisation) for one in studies.values() for r in one.data})
+
+    def cells(party: str, organisation: str) -> Iterator[str]:
+        for one in studies.values():
+            kinds = [
+                r.kinds for r in one.data if (r.party, r.organisation) == (party, organisation)
+            ]
+            yield listed(list(kinds[0]), 12) if kinds else NOTHING
+
+    opened = "; ".join(
+        f"{name}: {one.opened[0]:,} of {count(one.opened[1], 'device')}"
+        for name, one in studies.items()
+    )
+    return Table(
+        "Personal data that organisations were sent, where traffic could be decrypted",
+        (Column("organisation"), Column("party"), *(Column(name) for name in studies)),
+        tuple((organisation, party, *cells(party, organisation)) for party, organisation in owners),
+        note=f"Decrypted were {opened}. Of the others nothing is known here.",
+    )
 
 
 def _name(one: Pooled) -> str:

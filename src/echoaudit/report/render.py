@@ -19,6 +19,7 @@ from echoaudit.report import (
     density,
     endpoints,
     imc2023,
+    interests,
     lists,
     shares,
     speech,
@@ -127,6 +128,7 @@ def _sections(
         data_types.section(_kept(tables, "data_types"), tables["decrypted"], skills),
         syncs.section(tables["syncs"], tables["parties"]),
         *_ads(tables, pictures),
+        *_interests(tables),
         density.section(tables["endpoints"], tables["captures"]),
     ]
 
@@ -135,6 +137,12 @@ def _ads(tables: Mapping[str, pd.DataFrame], pictures: Mapping[str, bytes]) -> I
     """Only where ads were seen."""
     if len(tables["ad_creatives"]):
         yield ads.section(tables["ad_creatives"], tables["ad_channels"], pictures)
+
+
+def _interests(tables: Mapping[str, pd.DataFrame]) -> Iterator[Section]:
+    """Only where the platform was asked."""
+    if len(tables["data_requests"]):
+        yield interests.section(tables["interests"], tables["data_requests"])
 
 
 def _audio_ads(tables: Mapping[str, pd.DataFrame]) -> Iterator[Section]:

@@ -272,6 +272,7 @@ MEASURES: dict[str, tuple[Measure, ...]] = {
     "creatives": SET_MEASURES,
     "ads": SET_MEASURES,
     "advertisers": SET_MEASURES,
+    "interests": SET_MEASURES,
 }
 """The measures of each outcome: of bids, and of the set of things that each account had."""
 DIRECTIONS: dict[str, tuple[str, ...]] = {"distance": ("different",), "exclusive": ("higher",)}
@@ -293,10 +294,12 @@ class Claim(Strict):
         "creatives",
         "ads",
         "advertisers",
+        "interests",
     ] = "bids"
     """The facts that it is about: bids, hosts that speakers contact, those of advertising or
     tracking, the owners of hosts, pairs of parties that exchange identifiers, ads heard, different
-    ads heard, different ads shown on pages, and whose those are."""
+    ads heard, different ads shown on pages, whose those are, and interests by the platform's own
+    data request."""
     measure: Measure = "value"
     """What is compared. Bids: worth of a bid, bids per request, worth per request, highest bid.
     Others: how many per account, how unlike the accounts' sets are, how many only treated accounts
