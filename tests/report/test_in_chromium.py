@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from short_pages import plan_page, pooled_page
 from simulate import CLAIM, poisoned, simulate
 
 from echoaudit.inference import conclude_all
@@ -63,10 +64,43 @@ def test_nothing_hostile_runs_or_is_fetched(browser, hostile_page):
     assert browser.execute_script(script) == []
 
 
+SHORT = {"plan": plan_page, "studies": pooled_page}
+ATTACK = (
+    "</td></style></svg></title><script>document.title='ran'</script><img src=x onerror=alert(1)>"
+    "<a href=javascript:alert(1)>\"' onmouseover='alert(1) \u202e"
+)
+
+
+@pytest.fixture(scope="module", params=SHORT)
+def short_page(request, tmp_path_factory):
+    """The page of a plan, and that of several studies."""
+    path = tmp_path_factory.mktemp(request.param) / "page.html"
+    path.write_text(SHORT[request.param]())
+    return path
+
+
 @pytest.mark.web
-def test_an_accessibility_checker_finds_no_serious_fault(browser, page):
+@pytest.mark.parametrize("kind", SHORT)
+def test_nothing_hostile_runs_on_the_short_pages(browser, kind, tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(SHORT[kind](ATTACK))
+    resize(browser, 820)
+    test_nothing_hostile_runs_or_is_fetched(browser, path)
+
+
+@pytest.mark.web
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_short_pages_are_as_good_in_light_and_dark_at_three_widths(browser, short_page, scheme):
+    test_text_is_readable_in_light_and_dark(browser, short_page, scheme)
+    for width in WIDTHS:
+        test_no_request_no_message_no_sideways_scrolling(browser, short_page, width)
+        test_an_accessibility_checker_finds_no_serious_fault(browser, short_page, width, 15)
+
+
+@pytest.mark.web
+def test_an_accessibility_checker_finds_no_serious_fault(browser, page, width=390, least=20):
     """On a narrow screen, where more has to scroll; contrast has a test of its own."""
-    resize(browser, 390)
+    resize(browser, width)
     browser.set_script_timeout(200)
     browser.get(page.as_uri())
     browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
@@ -74,7 +108,7 @@ def test_an_accessibility_checker_finds_no_serious_fault(browser, page):
     found = browser.execute_async_script(
         "axe.run({resultTypes: ['violations']}).then(arguments[arguments.length - 1])"
     )
-    assert len(found["passes"]) > 20, "the checker did not see the page"
+    assert len(found["passes"]) > least, "the checker did not see the page"
     assert [
         (fault["id"], fault["impact"], [node["target"] for node in fault["nodes"]][:5])
         for fault in found["violations"]

@@ -363,11 +363,12 @@ def _designs(question: Question, found: Answer) -> Table:
     rows = [found.asked, *(one for one in found.options if one.control <= 30)]
     return Table(
         f"Designs for a ratio of {question.effect:g}, as configured first, then by time",
-        tuple(
-            Column(label, numeric=True)
-            for label in (
-                "accounts", "power", "hours", "speech h", "crawl h", "sentences", "visits",
-            )
+        (
+            Column("accounts"),
+            *(
+                Column(label, numeric=True)
+                for label in ("power", "hours", "speech h", "crawl h", "sentences", "visits")
+            ),
         ),
         tuple(
             (
@@ -395,7 +396,7 @@ def _section(question: Question, found: Answer) -> Section:
     def numbers(name: str, pairs: tuple[tuple[int, float], ...]) -> Table:
         return Table(
             f"Power by {name}",
-            (Column(name, numeric=True), Column("power", numeric=True)),
+            (Column(name), Column("power", numeric=True)),
             tuple((f"{n:,}", f"{power:.0%}") for n, power in pairs),
         )
 
