@@ -54,6 +54,7 @@ def hostile_page(tmp_path_factory):
 
 @pytest.mark.web
 def test_nothing_hostile_runs_or_is_fetched(browser, hostile_page):
+    sent_by(browser)
     browser.get(hostile_page.as_uri())
     assert browser.get_log("browser") == []
     assert sent_by(browser) <= {hostile_page.as_uri()}
@@ -134,6 +135,7 @@ def sent_by(browser):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_request_no_message_no_sideways_scrolling(browser, page, width):
     resize(browser, width)
+    sent_by(browser)
     browser.get(page.as_uri())
     assert browser.get_log("browser") == []
     assert sent_by(browser) <= {page.as_uri()}
