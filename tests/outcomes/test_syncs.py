@@ -184,6 +184,70 @@ def test_who_was_given_an_identifier_does_not_become_its_owner(tmp_path):
     }
 
 
+def stored(number=1, account="fashion-1", kind="local", items=None, url=""):
+    """A visit at whose end tracker.test's frame keeps something in its storage."""
+    one = Page(account, number)
+    one.ask("https://cdn.tracker.test/frame")
+    one.ask(url or f"https://partner.test/match?id={UID}")
+    kept = {"uid": UID} if items is None else items
+    one.storage = [
+        {"origin": "https://cdn.tracker.test", "page": "news.test", "kind": kind, "total": 1,
+         "items": kept}
+    ]  # fmt: skip
+    return one
+
+
+SENT = {("tracker.test", "partner.test", "plain", "url")}
+
+
+@pytest.mark.parametrize(
+    "items", [{"uid": UID}, {"state": json.dumps({"ids": {"uid": UID}, "seen": 3})}]
+)
+def test_an_identifier_in_local_storage_is_found_as_one_in_a_cookie(tmp_path, items):
+    table = syncs.derive(record(tmp_path / "r", *(stored(n, items=items) for n in (1, 2))))
+    ways = {(row.source, row.target, row.encoding, row.place) for row in table.itertuples()}
+    assert ways == SENT
+    assert set(table["cookie"]) == {f"local:{next(iter(items))}"}
+
+
+def test_session_storage_ends_with_the_tab_and_identifies_nobody(tmp_path):
+    assert found(tmp_path / "r", stored(1, kind="session"), stored(2, kind="session")) == set()
+
+
+def test_storage_that_changes_or_that_accounts_share_is_no_identifier(tmp_path):
+    values = [f"{n}c9d17a{n}be40f52" for n in range(2)]
+    changing = [
+        stored(n, items={"cb": v}, url=f"https://partner.test/m?id={v}")
+        for n, v in enumerate(values)
+    ]
+    assert found(tmp_path / "a", *changing) == set()
+    shared = [stored(n, account) for account in ("fashion-1", "vanilla-1") for n in (1, 2)]
+    assert found(tmp_path / "b", *shared) == set()
+
+
+def test_consent_strings_in_storage_are_no_identifiers(tmp_path):
+    items = {"euconsent-v2": UID}
+    assert found(tmp_path / "r", *(stored(n, items=items) for n in (1, 2))) == set()
+
+
+def test_who_keeps_anothers_cookie_in_storage_does_not_become_its_owner(tmp_path):
+    visits = []
+    for number in (1, 2):
+        one = page("https://cdn.partner.test/match?id=" + UID, number=number)
+        one.storage = [{"origin": "https://cdn.partner.test", "page": "news.test",
+                        "kind": "local", "total": 1, "items": {"theirs": UID}}]  # fmt: skip
+        one.ask("https://third.test/match?id=" + UID)
+        visits.append(one)
+    assert {way[0] for way in found(tmp_path / "r", *visits)} == {"tracker.test"}
+
+
+@pytest.mark.parametrize("storage", [{}, [3], [{"origin": "https://a.test", "kind": "local"}]])
+def test_storage_of_another_form_holds_nothing(tmp_path, storage):
+    one = stored(1)
+    one.storage = storage
+    assert found(tmp_path / "r", one) == set()
+
+
 def test_part_of_a_longer_word_is_not_the_identifier(tmp_path):
     assert not found(tmp_path / "r", page(f"https://partner.test/?u={UID}99&v=a{UID}"))
 

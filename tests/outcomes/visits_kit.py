@@ -32,6 +32,7 @@ class Page:
     after: list[dict[str, Any]] = field(default_factory=list)
     bids: Any = None
     ads: Any = None
+    storage: list[Any] = field(default_factory=list)
     pictures: dict[str, bytes] = field(default_factory=dict)
     phase: str = "after"
 
@@ -76,6 +77,7 @@ class Page:
             "cookies.json": {"before": self.before, "after": self.after},
             "bids.json": self.bids if self.bids is not None else [],
             **({"ads.json": self.ads} if self.ads is not None else {}),
+            **({"storage.json": self.storage} if self.storage else {}),
         }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Which values in a browser's cookies identify it.
+"""Which values in a browser's cookies and local storage identify it.
 
 An identifier is long-lived, has enough chance in it, stays the same over the account's visits and
 differs between accounts. Session ids, timestamps, shared constants, consent strings and settings
@@ -33,6 +33,9 @@ MIN_LIFETIME = 28 * 86_400.0
 """Seconds: anything that lives less than four weeks is a session of some kind."""
 CLOCK_BEFORE, CLOCK_AFTER = 1100 * 86_400.0, 800 * 86_400.0
 """Numbers within this span of the visit are taken for points in time."""
+
+AFTERWARDS = 1e-3
+"""Seconds by which what is in storage counts as later than the cookies at a visit's end."""
 
 _CONSENT = re.compile(r"consent|gdpr|usprivacy|ccpa|gpp|optanon|tcf", re.IGNORECASE)
 _FIELDS = re.compile(r"[^A-Za-z0-9_\-+/.]+")
@@ -92,7 +95,7 @@ def _held(visits: Sequence[PageVisit]) -> dict[_Key, _Held]:
             if _may_identify(cookie, time):
                 values = found[cookie.site, cookie.name].values
                 values[cookie.value] = min(time, values.get(cookie.value, time))
-        for cookie in visit.after:
+        for cookie in (*visit.after, *visit.stored):
             key = (cookie.site, cookie.name)
             if cookie.site in contacted and key in found:
                 found[key].at_end[cookie.value] += 1
@@ -109,6 +112,9 @@ def _seen(visit: PageVisit) -> Iterator[tuple[float, Cookie]]:
     for request in visit.requests:
         yield from ((request.time, cookie) for cookie in request.stored)
     yield from ((visit.ended, cookie) for cookie in visit.after)
+    # Of storage nobody tells when it was written: where a cookie of the same visit holds the value,
+    # that is its origin.
+    yield from ((visit.ended + AFTERWARDS, cookie) for cookie in visit.stored)
 
 
 def _may_identify(cookie: Cookie, time: float) -> bool:

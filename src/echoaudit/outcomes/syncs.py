@@ -36,7 +36,11 @@ TABLE = Schema(
         Column("source", "string", "Registrable domain whose identifier it is."),
         Column("target", "string", "Registrable domain that the request went to."),
         Column("identifier", "string", "Beginning of the identifier's SHA-256: same or other."),
-        Column("cookie", "string", "Name of the source's cookie that holds it."),
+        Column(
+            "cookie",
+            "string",
+            "Name of the source's cookie that holds it; `local:NAME` is an entry of local storage.",
+        ),
         Column(
             "encoding",
             "string",

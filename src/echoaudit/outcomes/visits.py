@@ -19,7 +19,7 @@ from echoaudit.errors import BadInput
 if TYPE_CHECKING:
     from echoaudit.recording import Recording, StepEvidence
 
-HAR, COOKIES, VISIT = "page.har", "cookies.json", "visit.json"
+HAR, COOKIES, VISIT, STORAGE = "page.har", "cookies.json", "visit.json", "storage.json"
 MAX_TIME = 253_402_300_799.0
 """The last second of the year 9999; some cookies claim to live longer."""
 
@@ -69,6 +69,9 @@ class PageVisit:
     requests: tuple[Request, ...]
     before: tuple[Cookie, ...]
     after: tuple[Cookie, ...]
+    stored: tuple[Cookie, ...] = ()
+    """What origins kept in local storage at the end, as cookies that never expire; their names
+    begin with ``local:``. Session storage ends with the tab and is left out."""
 
     @property
     def started(self) -> float:
@@ -91,6 +94,7 @@ def page_visits(recording: Recording) -> Iterator[PageVisit]:
             requests_of(step),
             tuple(_jar(cookies.get("before"))),
             tuple(_jar(cookies.get("after"))),
+            tuple(_local(step.json(STORAGE) if step.has(STORAGE) else [])),
         )
 
 
@@ -286,6 +290,16 @@ def _jar(cookies: Any) -> Iterator[Cookie]:
             lasting = expires is not None and expires > 0 and found.get("session") is not True
             kept = min(expires, MAX_TIME) if lasting and expires is not None else None
             yield Cookie(registrable(domain), name, _text(found.get("value")), kept)
+
+
+def _local(stores: Any) -> Iterator[Cookie]:
+    for found in map(_dict, _list(stores)):
+        host = host_of(_text(found.get("origin")))
+        if not host or found.get("kind") != "local":
+            continue
+        for name, value in _dict(found.get("items")).items():
+            if isinstance(value, str):
+                yield Cookie(registrable(host), f"local:{name}", value, MAX_TIME)
 
 
 def _pairs(headers: Any) -> Iterator[tuple[str, str]]:
