@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from echoaudit.findings.steps import delivery_table
+from echoaudit.findings.steps import _consent, _names, delivery_table
 from echoaudit.outcomes.utterances import TABLE as UTTERANCES
 
 
@@ -36,3 +36,13 @@ def test_visits_to_a_topic_and_opt_outs_are_counted_apart_from_the_rounds():
         "shy-1": [(0, 0), (0, 0), (0, 1)],
         "shy-2": [(0, 0), (0, 0), (1, 1)],
     }
+
+
+def test_a_visits_banner_and_ad_tags_are_told_and_anything_else_is_nothing():
+    told = {"policy": "reject", "state": "done", "cmp": "onetrust", "seconds": 0.5, "clicks": 1}
+    assert _consent(told) == {
+        "consent_policy": "reject", "consent": "done", "cmp": "onetrust", "consent_s": 0.5
+    }  # fmt: skip
+    assert set(_consent(None).values()) == set(_consent([told]).values()) == {None}
+    assert _names(["googletag", "apstag", 3]) == "apstag,googletag"
+    assert _names("apstag") is None

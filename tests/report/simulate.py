@@ -293,7 +293,7 @@ def steps(personas, treated, before=2, after=3):
     rows = []
     clock = START
     blank = dict.fromkeys(("skill", "phase", "round", "site", "reason"))
-    blank |= dict.fromkeys(("consent_policy", "consent", "cmp", "consent_s"))
+    blank |= dict.fromkeys(("consent_policy", "consent", "cmp", "consent_s", "ad_tags"))
     for account, persona in people(personas):
         for phase, rounds in (("before", before), ("after", after)):
             for number in range(1, rounds + 1):

@@ -36,6 +36,12 @@ STEPS = Schema(
         Column("consent", "string", "the banner's state: none, done, failed, ignored"),
         Column("cmp", "string", "the consent manager by the rule that knows it"),
         Column("consent_s", "float", "from the banner's being seen to its being answered", "s"),
+        Column(
+            "ad_tags",
+            "string",
+            "tags a visit's page had whose auctions are held on servers: googletag, apstag, "
+            "adsbygoogle",
+        ),
         Column("started", "float", "when it began", "s since 1970"),
         Column("ended", "float", "when it ended", "s since 1970"),
     ),
@@ -89,7 +95,7 @@ def _row(planned: Mapping[str, Any], step: StepEvidence | None) -> dict[str, Any
 
 def _outcome(step: StepEvidence | None) -> dict[str, Any]:
     outcome: dict[str, Any] = dict.fromkeys(("reason", "started", "ended"))
-    outcome |= dict.fromkeys(("consent_policy", "consent", "cmp", "consent_s"))
+    outcome |= dict.fromkeys(("consent_policy", "consent", "cmp", "consent_s", "ad_tags"))
     if step is None:
         return {**outcome, "state": "missing"}
     record = _object(step, "session.json") | _object(step, "visit.json")
@@ -99,7 +105,14 @@ def _outcome(step: StepEvidence | None) -> dict[str, Any]:
         "started": number(record.get("started")),
         "ended": number(record.get("ended")),
         **_consent(record.get("consent")),
+        "ad_tags": _names(record.get("ad_tags")),
     }
+
+
+def _names(told: Any) -> str | None:
+    """Short texts, comma-separated; nothing where none are told."""
+    found = told if isinstance(told, list) else []
+    return ",".join(sorted(name for one in found[:10] if (name := plain(one, 40)))) or None
 
 
 def _consent(told: Any) -> dict[str, Any]:
