@@ -41,6 +41,8 @@ class Opened:
         syncs: pd.DataFrame
         ads: pd.DataFrame
         audio_segments: pd.DataFrame
+        data_requests: pd.DataFrame
+        interests: pd.DataFrame
         steps: pd.DataFrame
         audio_ads: pd.DataFrame
         creatives: pd.DataFrame
