@@ -130,7 +130,6 @@ TURNED_AWAY = {
     "challenge": "met a challenge",
     "paywall": "met a paywall",
     "empty": "got an empty answer",
-    "robots": "were refused by robots.txt",
     "blocked": "were blocked",
 }
 """What visits met instead of the page, by their state."""
