@@ -166,11 +166,16 @@ def test_the_traps_were_really_set(paper: Run) -> None:
         ("fashion-2", "pdst.fm", "sni", "contacted"),
         ("fashion-2", "clock.embertone.com", "earlier-dns", "contacted"),
         ("fashion-2", "", "none", "contacted"),
+        ("fashion-1", "push.brackenmoor.com", "proxy", "contacted"),
         ("fashion-2", "setup.lanternwick.com", "dns", "contacted"),
         ("fashion-2", "play.copperkite.org", "dns", "contacted"),
         ("fashion-2", "chtbl.com", "dns", "blocked"),
         ("fashion-1", "log.embertone.net", "proxy", "contacted"),
     } <= seen
+    # Nobody was asked in this run, so what nothing names has no name.
+    assert not {"probe", "reverse-dns"} & set(table["witness"])
+    nameless = table.query("account == 'fashion-2' and witness == 'none'")
+    assert nameless["addresses"].nunique() >= 2, "log.embertone.net and push.brackenmoor.com"
     (session,) = (paper.folder / "fashion-2" / "sessions").glob("01-*")
     assert json.loads((session / "capture.json").read_text())["quic"]["packets"] > 0
     hellos = tshark(
@@ -208,8 +213,15 @@ def test_a_world_never_seen_before_is_recovered(lab: Lab) -> None:
         "nobody": "persona: nobody\n",
     }.items():
         (lab.folder / f"{name}.yaml").write_text(text)
-    open_ = {"gateway__quic": "forward", "gateway__trusting": "[gardener-1]"}
-    run = lab.run("other", "gardener.yaml", lab__world="./other_world.yaml", **open_, **FEW, **FAST)
+    open_ = {
+        "gateway__quic": "forward",
+        "gateway__trusting": "[gardener-1]",
+        "gateway__probe": "true",
+    }
+    some = {**FEW, "accounts__treated": "2"}
+    run = lab.run(
+        "other", "gardener.yaml", lab__world="./other_world.yaml", **open_, **some, **FAST
+    )
     score = run.ask("lab score")
     assert all(not s["wrong"] and not s["missed"] for s in score["scores"])
     # Its few idle seconds tell nobody's chatter from a skill's contacts.
@@ -219,6 +231,28 @@ def test_a_world_never_seen_before_is_recovered(lab: Lab) -> None:
     quic = table.query("host == 'q.earthworm.io' and witness == 'quic'")
     assert quic["contacted"].any()
     assert set(quic["account"]) >= {"gardener-1"}
+    nameless_servers_were_asked(run)
+
+
+def nameless_servers_were_asked(run: Run) -> None:
+    """What no look-up and no hello names is named by who was asked, and labelled so."""
+    table = pq.read_table(run.folder / "findings" / "endpoints.parquet").to_pandas()
+    hidden = table[table["host"].str.contains("badger|burrow") | (table["host"] == "")]
+    named = hidden[hidden["account"] == "gardener-2"]
+    assert set(named[["host", "witness"]].itertuples(index=False, name=None)) == {
+        ("sett.badger-home.com", "probe"),
+        ("badger-home.com", "probe"),
+        ("host-9.burrow-edge.net", "reverse-dns"),
+        ("", "none"),
+    }
+    assert set(hidden.query("account == 'gardener-1'")["witness"]) == {"proxy"}
+    probes = run.folder.glob("gardener-2/sessions/*/probes.jsonl")
+    lines = [json.loads(line) for file in probes for line in file.read_text().splitlines()]
+    assert {(line["question"], line["sni"]) for line in lines} == {
+        ("certificate", None),
+        ("ptr", None),
+    }
+    assert "host-9.burrow-edge.net (reverse-dns)" in run.report.read_text()
 
 
 def test_killed_again_and_again_nothing_is_lost_doubled_or_claimed(lab: Lab) -> None:

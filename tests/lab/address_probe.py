@@ -44,7 +44,7 @@ def probe(host: Host, authority: Path) -> dict[str, object]:
         "http": "http/1.1" if host.http == "1.1" else "h2",
     }
     found["port 80"], planted["port 80"] = redirect(host), f"https://{host.name}/x?y"
-    found["unnamed"], planted["unnamed"] = unnamed(host, authority), True
+    found["unnamed"], planted["unnamed"] = unnamed(host, authority), list(host.certificate)
     found["quic"], planted["quic"] = quic(host, authority), host.http == "3"
     return {"host": host.name, "found": found, "planted": planted}
 
@@ -63,14 +63,14 @@ def speaks(host: Host, authority: Path, version: ssl.TLSVersion) -> str | None:
         return None
 
 
-def unnamed(host: Host, authority: Path) -> bool:
-    """Whether a client that gives no name is shown a certificate for the address and the host."""
+def unnamed(host: Host, authority: Path) -> list[str]:
+    """Names that a client that gives none is shown, on a certificate for the address."""
     context = ssl.create_default_context(cafile=str(authority))
     with (
         socket.create_connection((host.address, 443), timeout=5) as sock,
         context.wrap_socket(sock, server_hostname=host.address) as tls,
     ):
-        return ("DNS", host.name) in tls.getpeercert()["subjectAltName"]
+        return [name for kind, name in tls.getpeercert()["subjectAltName"] if kind == "DNS"]
 
 
 def quic(host: Host, authority: Path) -> bool:

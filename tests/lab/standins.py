@@ -17,6 +17,7 @@ class Host:
     name: str
     address: str
     cname: str | None = None
+    reverse: str | None = None
 
 
 HOSTS = (

@@ -66,6 +66,18 @@ def test_an_alias_whose_target_no_server_names_still_resolves() -> None:
     assert "host-record=edge.cdn.test,198.18.0.9" in text
 
 
+def test_reverse_dns_says_what_it_is_told_to() -> None:
+    hosts = [
+        standins.Host("www.shop.test", "198.18.0.9", reverse="edge-9.cdn.test"),
+        standins.Host("api.shop.test", "198.18.0.8", reverse=""),
+        standins.Host("old.shop.test", "198.18.0.7"),
+    ]
+    lines = topology.cloud_names(hosts).splitlines()
+    assert "ptr-record=9.0.18.198.in-addr.arpa,edge-9.cdn.test" in lines
+    assert [one for one in lines if "198.18.0.7" in one] == ["host-record=old.shop.test,198.18.0.7"]
+    assert [one for one in lines if "198.18.0.8" in one] == ["address=/api.shop.test/198.18.0.8"]
+
+
 def test_the_machine_is_never_made_on_the_host(tmp_path: Path) -> None:
     assert not inside()
     machine = Machine(

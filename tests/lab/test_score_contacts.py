@@ -23,8 +23,8 @@ def row(session, host="", addresses="198.18.1.1", witness="dns", **more):
     return {"session": session, "host": host, "addresses": addresses, "witness": witness, **more}
 
 
-def endpoints(found, contacts, decrypted=()):
-    score = score_endpoints(found, contacts, WINDOWS, decrypted)
+def endpoints(found, contacts, decrypted=(), asked=()):
+    score = score_endpoints(found, contacts, WINDOWS, decrypted, dict(asked))
     return list(score.wrong), list(score.missed)
 
 
@@ -49,6 +49,21 @@ def test_a_witness_that_is_asked_later_may_be_right_and_may_be_wrong(witness):
     assert endpoints([row("one", "a.example", witness=witness)], contacts) == ([], [])
     misled = endpoints([row("one", "b.example", witness=witness)], contacts)
     assert misled == (["one b.example"], ["one 198.18.1.1"])
+
+
+def test_what_servers_answer_when_they_are_asked_must_be_found():
+    contacts = [contact(150, **HIDDEN), contact(350, **HIDDEN)]
+    asked = {"one": {"198.18.1.1": "domain.example"}}
+    later = {"witness": "probe"}
+    right = [row("one", "domain.example", **later), row("two")]
+    assert endpoints(right, contacts, asked=asked) == ([], [])
+    assert endpoints([row("one"), row("two")], contacts, asked=asked)[1] == ["one domain.example"]
+    guessed = [row("one", "domain.example", **later), row("two", "domain.example", **later)]
+    assert endpoints(guessed, contacts, asked=asked)[0] == ["two domain.example"], "nobody asked"
+    silent = {"one": {"198.18.1.2": "b.example"}, "two": {}}
+    assert endpoints([row("one"), row("two")], contacts, asked=silent) == ([], [])
+    named = [contact(150)]
+    assert endpoints([row("one", "a.example")], named, asked=asked) == ([], [])
 
 
 def test_an_earlier_look_up_names_later_contacts_of_the_same_account():

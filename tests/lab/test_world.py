@@ -55,6 +55,21 @@ def test_a_shared_address_has_hosts_of_several_owners():
     assert owners[one.name]["organisation"] != owners[other.name]["organisation"]
 
 
+def test_what_whoever_asks_an_address_learns_of_it():
+    other = load_world(OTHER)
+    told = other.truth()["asked"]
+    assert {name: told.get(other.host(f"{name}.badger-home.com").address) for name in
+            ("sett", "paw", "den", "run")} == {
+        "sett": "sett.badger-home.com",
+        "paw": "badger-home.com",
+        "den": "host-9.burrow-edge.net",
+        "run": None,
+    }  # fmt: skip
+    shared = load_world("traps").host("setup.lanternwick.com")
+    assert shared.certificate == ("setup.lanternwick.com", "play.copperkite.org")
+    assert shared.reverse == "play.copperkite.org"
+
+
 def test_what_is_added_goes_before_the_other_worlds_items():
     traps, paper = load_world("traps"), load_world("paper")
     count = len(paper.file.organisations)
@@ -121,6 +136,13 @@ def test_a_named_skill_goes_before_its_interest_and_unnamed_ones_talk_to_nobody(
         ('t.earthworm.io, tls: "1.2"', 't.earthworm.io, address_of: chtbl.com, tls: "1.2"',
          "another kind"),
         ("{host: id.beanstalk.com", "{host: id.beanstalk.com, address_of: no.example", "no organi"),
+        ("reverse: none}", "reverse: nobody}", r"world.yaml:\d+:\d+: .*'none'"),
+        ('["*.badger-home.com"]', '["*badger-home.com"]', r"full host name.*or \*\. and one"),
+        ("{host: dsum.casalemedia.com}", "{host: d.casalemedia.com, reverse: none}, "
+         "{host: dsum.casalemedia.com, reverse: a.example.com}", "a second reverse"),
+        ("{host: dsum.casalemedia.com}", "{host: dsum.casalemedia.com, reverse: none, "
+         "cname: a.example.com}", "an alias at an address without reverse DNS"),
+        ('io, http: "3"', 'io, http: "3", certificate: [a.example.com]', "which speaks QUIC"),
         ("world: parrot", "world: parrot\nadd: {}", r"world.yaml:3:1: .*'add'"),
         ("world: parrot", "world: parrot\nbased_on: nowhere.yaml", r"world.yaml:3:11: no file"),
     ],

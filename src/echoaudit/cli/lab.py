@@ -90,11 +90,17 @@ def _scores(
     contacted = [row for row in endpoints if row["contacted"]]
     blocked = [row for row in endpoints if row["state"] == "blocked"]
     windows = [(id_, account, first, last) for id_, account, _, first, last in visits]
+    asked = {
+        step.id: read_world(state).get("asked", {})
+        for kind in ("session", "idle", "stream")
+        for step in recording.steps(kind)
+        if step.has("probes.jsonl")
+    }
     opened = {row["session"] for row in rows("decrypted") if row["policy"] == "trusting"}
     decrypted = {id_: window for id_, window in sessions.items() if id_ in opened}
     told = score_contacts.score_data_types(rows("data_types"), read_contacts(state), decrypted)
     scores = [
-        score_contacts.score_endpoints(contacted, read_contacts(state), sessions, opened),
+        score_contacts.score_endpoints(contacted, read_contacts(state), sessions, opened, asked),
         score_contacts.score_roles(contacted + blocked, read_world(state)["roles"]),
         score_contacts.score_blocked(blocked, read_contacts(state), sessions),
         score_contacts.score_attribution(rows("attribution"), read_contacts(state), sessions),

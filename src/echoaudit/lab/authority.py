@@ -40,7 +40,7 @@ class Authority:
         return path
 
     def address_leaf(self, address: str, hosts: Iterable[str]) -> Path:
-        """The same for whoever connects to an address and names none of its hosts."""
+        """The same, with these names, for whoever connects to an address and gives no name."""
         path = self.folder / "leaves" / f"{address}.pem"
         if not path.is_file():
             path.parent.mkdir(mode=0o700, exist_ok=True)

@@ -11,6 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from echoaudit.lab.score import Row, Rows, Score, compare
 
@@ -32,6 +33,7 @@ def score_endpoints(
     contacts: Iterable[Row],
     windows: Windows,
     decrypted: Collection[str] = (),
+    asked: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> Score:
     """Compare (session, host) pairs; a host that nothing could name counts by its address.
 
@@ -42,6 +44,8 @@ def score_endpoints(
             ``looked_up``, ``sni``, ``http``).
         windows: session -> (account, first and last second of its capture).
         decrypted: sessions whose requests could be read.
+        asked: sessions in which nameless servers were asked who they are, each with what the
+            world's addresses truly answer.
 
     A connection that only touches a window's end is left out on both sides: whether one of its
     packets fell inside cannot be told from the Echo's log. What can name a connection is stated in
@@ -60,10 +64,12 @@ def score_endpoints(
             # Its request names it, if it was written down before the session was over.
             whole = not contact["open"] and contact["ended"] < windows[session][2] - BOUNDARY
             named = True if whole else None
+        said = asked.get(session, {}).get(by_address[1], "")
+        by_answer = (session, said) if said and contact.get("http") != QUIC else by_address
         if named is None or not inside:
-            unsure |= {by_name, by_address}
+            unsure |= {by_name, by_address, by_answer}
         else:
-            planted.add(by_name if named else by_address)
+            planted.add(by_name if named else by_answer)
     pairs = _named_or_addressed(found, planted, hosts)
     return compare("endpoints", pairs - (unsure - planted), planted)
 

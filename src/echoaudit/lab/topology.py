@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,6 +41,10 @@ class HostAddress(Protocol):
     @property
     def cname(self) -> str | None:
         """The name that DNS answers with first, or None."""
+
+    @property
+    def reverse(self) -> str | None:
+        """What reverse DNS says of the address: a name, empty for none; None: a name it serves."""
 
 
 def lan_mac(account: str) -> str:
@@ -136,5 +141,24 @@ def _records(hosts: Iterable[HostAddress]) -> list[str]:
         name = host.cname or host.name
         if name not in aliases:
             addresses.setdefault(name, host.address)
-    records = [f"host-record={name},{address}" for name, address in sorted(addresses.items())]
+    reverse = {host.address: host.reverse for host in hosts if host.reverse is not None}
+    records = [
+        line
+        for name, address in sorted(addresses.items())
+        for line in _forward(name, address, backwards=reverse.get(address) != "")
+    ]
+    # These go before what a host-record says of an address.
+    records += [
+        f"ptr-record={ip_address(address).reverse_pointer},{name}"
+        for address, name in sorted(reverse.items())
+        if name
+    ]
     return records + [f"cname={name},{target}" for name, target in sorted(aliases.items())]
+
+
+def _forward(name: str, address: str, *, backwards: bool) -> list[str]:
+    """A name's address; a host-record is also found backwards."""
+    if backwards:
+        return [f"host-record={name},{address}"]
+    # Nothing of other types, and no names below it.
+    return [f"address=/{name}/{address}", f"local=/{name}/", f"address=/*.{name}/"]

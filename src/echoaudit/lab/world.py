@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,6 +62,10 @@ class Host:
     tls: Literal["1.2", "1.3"]
     http: Http
     cname: str | None
+    certificate: tuple[str, ...]
+    """Names on the certificate that its address shows to whoever gives none."""
+    reverse: str
+    """What reverse DNS says of its address; empty: nothing."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +101,15 @@ class World:
     @cached_property
     def _hosts(self) -> dict[str, Host]:
         addresses = _addresses(self.file)
-        return {
-            row.host: Host(
-                row.host, addresses[row.address_of or row.host], row.tls, row.http, row.cname
-            )
-            for _, row in _rows(self.file)
+        places: dict[str, list[HostRow]] = defaultdict(list)
+        for _, row in _rows(self.file):
+            places[addresses[row.address_of or row.host]].append(row)
+        found = {
+            row.host: Host(row.host, address, row.tls, row.http, row.cname, *_said(rows))
+            for address, rows in places.items()
+            for row in rows
         }
+        return {row.host: found[row.host] for _, row in _rows(self.file)}
 
     @cached_property
     def parties(self) -> dict[str, Party]:
@@ -176,6 +184,7 @@ class World:
             "targeting": self.file.targeting,
             "organisations": _organisations(self.file),
             "roles": _roles(self.file),
+            "asked": {host.address: told for host in self.hosts() if (told := _told(host))},
             "blocked": list(self.file.blocked),
             "effects": {interest: self.effect(interest) for interest in self._interests()},
             "lifts": {b.bidder: dict(b.lifts) for b in self.file.bidders if self.file.targeting},
@@ -288,6 +297,26 @@ def _addresses(file: WorldFile) -> dict[str, str]:
             group = (organisation.organisation, row.tls, row.http)
             found[row.host] = str(groups.setdefault(group, NETWORK[257 + len(groups)]))
     return found
+
+
+def _said(rows: Sequence[HostRow]) -> tuple[tuple[str, ...], str]:
+    """The names on the certificate of an address, and what reverse DNS says of it."""
+    shown = next((row.certificate for row in rows if row.certificate), None)
+    reverse = next((row.reverse for row in rows if row.reverse), None)
+    reverse = reverse or min(row.cname or row.host for row in rows)
+    return shown or tuple(row.host for row in rows), "" if reverse == "none" else reverse
+
+
+def _told(host: Host) -> str:
+    """What whoever asks an address learns of it; empty when that is no one name.
+
+    A certificate's only name; else the registrable domain that all its names are in; else what
+    reverse DNS says. ``docs/outcomes.md`` has the same rule.
+    """
+    if len(host.certificate) == 1 and not host.certificate[0].startswith("*."):
+        return host.certificate[0]
+    domains = {registrable(name.removeprefix("*.")) for name in host.certificate}
+    return domains.pop() if len(domains) == 1 else host.reverse
 
 
 def _roles(file: WorldFile) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from echoaudit.domains import registrable
@@ -37,6 +38,7 @@ def problems(world: WorldFile) -> Iterator[Problem]:
     rows = {row.host: row for _, row in _rows(world)}
     for place, row in _rows(world):
         yield from _served(row, rows, place)
+    yield from _asked(world, rows)
     yield from _streams(world)
     yield from _shop(world)
     for place, contact in _contacts(world):
@@ -200,6 +202,31 @@ def _served(row: HostRow, rows: Mapping[str, HostRow], place: Place) -> Iterator
         found = f"the address of {shown(other.host)}, a server of another kind"
         what = "the same tls and http as that host"
         yield Problem((*place, "address_of"), found, what, f'http: "{other.http}"')
+
+
+def _asked(world: WorldFile, rows: Mapping[str, HostRow]) -> Iterator[Problem]:
+    """Whether an address can answer as its hosts say, to whoever asks it or for it."""
+    groups: dict[tuple[int, str, str], list[tuple[Place, HostRow]]] = defaultdict(list)
+    keys: dict[str, tuple[int, str, str]] = {}
+    for o, organisation in enumerate(world.organisations):
+        keys |= {row.host: (o, row.tls, row.http) for row in organisation.hosts}
+    for place, row in _rows(world):
+        groups[keys.get(row.address_of or row.host, keys[row.host])].append((place, row))
+    for members in groups.values():
+        for key in ("certificate", "reverse"):
+            for place, row in [(p, row) for p, row in members if getattr(row, key)][1:]:
+                found = f"a second {key} for the address of {shown(row.host)}"
+                what = "one among the hosts that share an address"
+                yield Problem((*place, key), found, what, f"{key}: once")
+        silent = any(row.reverse == "none" for _, row in members)
+        for place, row in members:
+            if silent and row.cname is not None:
+                found = "an alias at an address without reverse DNS"
+                what = "no reverse: none where a host has a cname"
+                yield Problem((*place, "cname"), found, what, f"reverse: {row.cname}")
+            if row.certificate and row.http == "3":
+                found = f"a certificate for nobody's name at {shown(row.host)}, which speaks QUIC"
+                yield Problem((*place, "certificate"), found, 'http "1.1" or "2"', 'http: "2"')
 
 
 def _wire(contact: Contact, rows: Mapping[str, HostRow], place: Place) -> Iterator[Problem]:

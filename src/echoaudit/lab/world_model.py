@@ -22,6 +22,20 @@ HostName = Annotated[
     ),
     _words("a full host name in lower case", "www.shop.com"),
 ]
+CertificateName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24}$", max_length=200
+    ),
+    _words("a full host name in lower case, or *. and one", "*.shop.com"),
+]
+ReverseName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(none|([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24})$", max_length=200
+    ),
+    _words("a full host name in lower case, or 'none'", "edge-7.hosting.net"),
+]
 UrlPath = Annotated[
     str,
     StringConstraints(pattern=r"^/[A-Za-z0-9._~/-]*$", max_length=200),
@@ -66,6 +80,10 @@ class HostRow(Strict):
     """Another name that DNS answers with first."""
     address_of: HostName | None = None
     """Another host, of anybody, whose address it is served at."""
+    certificate: tuple[CertificateName, ...] = ()
+    """Names on the certificate that its address shows to whoever gives none; absent: its hosts'."""
+    reverse: ReverseName | None = None
+    """What reverse DNS says of its address; absent: a name that it serves."""
     role: Role | None = None
     """What public lists are known to say it is for; absent: they need not know it."""
 

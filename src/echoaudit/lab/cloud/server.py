@@ -73,7 +73,8 @@ def on_addresses(world: World, authority: Authority) -> list[Config]:
 
 def _server(authority: Authority, address: str, hosts: list[Host]) -> Config:
     """The server of one address, whose hosts are of one kind."""
-    leaf = _unnamed(authority, address, hosts)
+    # What the address shows to whoever names none of its hosts.
+    leaf = authority.address_leaf(address, hosts[0].certificate)
     context = _context(authority, hosts, [hosts[0].tls], leaf)
     quic = hosts[0].http == "3"
     datagrams = (_bind(address, 443, socket.SOCK_DGRAM), leaf) if quic else None
@@ -86,7 +87,7 @@ def on_loopback(world: World, authority: Authority, port: int) -> list[Config]:
     Raises:
         Unavailable: the port is taken.
     """
-    leaf = _unnamed(authority, LOOPBACK, world.hosts())
+    leaf = authority.address_leaf(LOOPBACK, [host.name for host in world.hosts()])
     context = _context(authority, world.hosts(), ["1.2", "1.3"], leaf)
     return [_ServerConfig(context, [_listen(LOOPBACK, port)])]
 
@@ -111,10 +112,6 @@ def _context(
 ) -> ssl.SSLContext:
     leaves = {host.name: authority.leaf(host.name) for host in hosts}
     return by_name(leaves, {host.name: host.http for host in hosts}, versions, unnamed)
-
-
-def _unnamed(authority: Authority, address: str, hosts: Iterable[Host]) -> Path:
-    return authority.address_leaf(address, [host.name for host in hosts])
 
 
 def _listen(address: str, port: int) -> socket.socket:
