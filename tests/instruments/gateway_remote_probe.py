@@ -1,22 +1,31 @@
 """Run on a machine of its own by test_gateway_remote.py: another machine ("box") is the gateway.
 
 ```
- echo eth0 ──veth── wlan0 [box: dropbear, dnsmasq, dumpcap] eth0 ──veth── box0 [here]
+ echo eth0 ──veth── wlan0 [box: dropbear, dnsmasq, dumpcap] eth0 ──veth── box0 [here: TLS servers]
 ```
 """
 
 import json
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "lab"))
+import standins
+
 from echoaudit.errors import EchoauditError
-from echoaudit.instruments.gateway import check, check_devices, gateway_for
+from echoaudit.instruments.gateway import asking, check, check_devices, gateway_for
+from echoaudit.instruments.gateway import ssh as ssh_to
 from echoaudit.lab.machine import enter, inside
 from echoaudit.study.models import GatewaySettings
 
@@ -31,10 +40,16 @@ Host box
   UserKnownHostsFile {folder}/{known}
 """
 TALK = """
-import socket, sys
+import socket, ssl, sys
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); udp.settimeout(5)
 ask = bytes.fromhex("0007010000010000000000000361706905766f6963650474657374") + b"\\0\\0\\1\\0\\1"
 udp.sendto(ask, ("192.168.88.1", 53)); udp.recv(500)
+named = bytes.fromhex("000801000001000000000000056e616d6564047465737400") + b"\\0\\1\\0\\1"
+udp.sendto(named, ("192.168.88.1", 53)); udp.recv(500)
+context = ssl.create_default_context(); context.check_hostname = False
+context.verify_mode = ssl.CERT_NONE
+for server in ("10.99.0.1", "10.99.0.6"):
+    context.wrap_socket(socket.create_connection((server, 443), 5)).close()
 for number in range(int(sys.argv[1])):
     udp.sendto(bytes(200), ("192.168.88.1", 4000 + number % 100))
 """
@@ -66,6 +81,13 @@ def prepare(folder: Path) -> list[subprocess.Popen[bytes]]:
         for address, link in (one.split() for one in given):
             run("ip", "-n", space, "addr", "add", address, "dev", link)
             run("ip", "-n", space, "link", "set", link, "up")
+    for space, link in (("box", "lo"), ("echo", "lo")):
+        run("ip", "-n", space, "link", "set", link, "up")
+    run("ip", "addr", "add", "10.99.0.6/32", "dev", "box0")
+    run("ip", "route", "add", "192.168.88.0/24", "via", "10.99.0.2")
+    run("ip", "-n", "box", "route", "add", "10.99.0.6", "via", "10.99.0.1")
+    run("ip", "-n", "echo", "route", "add", "default", "via", "192.168.88.1")
+    run(*on("box", "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"))
     keys(folder)
     server = ["dropbear", "-F", "-E", "-s", "-r", f"{folder}/host", "-p", "10.99.0.2:2222"]
     server += ["-P", f"{folder}/dropbear.pid"]
@@ -80,11 +102,35 @@ def prepare(folder: Path) -> list[subprocess.Popen[bytes]]:
         "--no-resolv",
     ]
     names += ["--interface=wlan0", "--bind-interfaces", "--address=/voice.test/192.168.88.1"]
+    names += ["--address=/named.test/10.99.0.6", "--log-queries=extra"]
+    names += ["--ptr-record=1.0.99.10.in-addr.arpa,edge-1.hosting.net"]
+    names += [f"--log-facility={folder}/dns.log"]
     with (folder / "programs.log").open("wb") as log:
         return [
             subprocess.Popen(on("box", *command), stdout=log, stderr=log)
             for command in (server, names)
         ]
+
+
+class Servers:
+    """Serves the stand-ins' certificate on all addresses here; who came, by address and name."""
+
+    def __init__(self, folder: Path) -> None:
+        standins.make_authority(folder)
+        self.came: list[tuple[str, str | None]] = []
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(folder / "server.pem")
+        self._context.sni_callback = lambda _tls, name, _context: self._names.append(name)
+        self._names: list[str | None] = []
+        self._socket = socket.create_server(("0.0.0.0", 443))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            link, (peer, _) = self._socket.accept()
+            with suppress(ssl.SSLError, ConnectionError):
+                self._context.wrap_socket(link, server_side=True).close()
+            self.came.append((peer, self._names.pop() if self._names else None))
 
 
 def keys(folder: Path) -> None:
@@ -111,8 +157,9 @@ def keys(folder: Path) -> None:
 
 
 def settings(folder: Path, config: str = "config-known", **more: Any) -> GatewaySettings:
-    remote = {"ssh": "box", "interface": "wlan0", "config": folder / config, **more}
-    return GatewaySettings.model_validate({"remote": remote})
+    remote = {"ssh": "box", "interface": "wlan0", "config": folder / config}
+    remote |= {"names": f"{folder}/dns.log", **more}
+    return GatewaySettings.model_validate({"remote": remote, "probe": True})
 
 
 def until(true: Callable[[], object], timeout: float = 20) -> bool:
@@ -166,16 +213,24 @@ with gateway_for(found, {"a-1": sys.argv[2]}, Path(sys.argv[3])) as gateway:
 """
 
 
+def tails() -> list[int]:
+    return running("tail\0-n\0" + "0\0-F\0")
+
+
 def everything(folder: Path) -> dict[str, Any]:
     programs = prepare(folder)
+    servers = Servers(folder)
     said: dict[str, Any] = {}
     found = settings(folder)
     assert until(lambda: refusal(lambda: enters(found, folder)) == "no error")
+    talk(1)
     said["checks"] = [list(one) for one in check(found)]
-    said["wrong interface"] = [list(one) for one in check(settings(folder, interface="wlan7"))]
+    wrong = settings(folder, interface="wlan7", names=None)
+    said["wrong interface"] = [list(one) for one in check(wrong)]
+    said["wrong log"] = [list(one) for one in check(settings(folder, names="/no/such.log"))]
     for config in ("config-none", "config-stranger"):
         said[config] = refusal(lambda config=config: enters(settings(folder, config), folder))
-    folders = {name: folder / name for name in ("whole", "cut", "killed")}
+    folders = {name: folder / name for name in ("whole", "bare", "cut", "deaf", "killed")}
     for each in folders.values():
         each.mkdir()
     with gateway_for(found, {"a-1": MAC}, folder / "state") as gateway:
@@ -184,31 +239,62 @@ def everything(folder: Path) -> dict[str, Any]:
         said["devices"] = [
             list(one) for one in check_devices(found, {"a-1": MAC, "b-1": "fc:a1:83:00:00:02"})
         ]
+        servers.came.clear()
         with gateway.capture("a-1", folders["whole"]):
             talk(2000)
+        until(lambda: len(servers.came) >= 3)
+        said["came"] = list(servers.came)
         said["left after whole"] = dumpcaps()
 
         def cut() -> None:
             with gateway.capture("a-1", folders["cut"]):
                 talk(100)
                 time.sleep(1)
-                (server,) = serving(folder)
-                os.kill(server, signal.SIGKILL)
+                for server in serving(folder):
+                    os.kill(server, signal.SIGKILL)
                 time.sleep(0.5)
 
         said["cut"] = refusal(cut)
-        said["left after cut"] = not until(lambda: not dumpcaps())
+        said["left after cut"] = not until(lambda: not dumpcaps() and not tails())
+    said["refused"] = closed(found)
+    bare = settings(folder, names=None)
+    with gateway_for(bare, {"a-1": MAC}, folder / "bare-state") as gateway:
+        gateway.wait_for("a-1", 10)
+        with gateway.capture("a-1", folders["bare"]):
+            talk(1)
+    said["deaf"] = refusal(lambda: deaf(found, folder, folders["deaf"]))
     arguments = [found.model_dump_json(), MAC, str(folder / "state"), str(folders["killed"])]
     runner = subprocess.Popen([sys.executable, "-c", CAPTURE, *arguments], stdout=subprocess.PIPE)
     assert runner.stdout is not None
     runner.stdout.readline()
-    said["during"] = len(dumpcaps())
+    said["during"] = [len(dumpcaps()), len(tails())]
     runner.kill()
     runner.wait()
-    said["left after kill"] = not until(lambda: not dumpcaps())
+    said["left after kill"] = not until(lambda: not dumpcaps() and not tails())
     for program in programs:
         program.kill()
     return said
+
+
+def closed(found: GatewaySettings) -> str:
+    """What a question to a closed port comes back with."""
+    assert found.remote is not None
+    dial = partial(ssh_to.through, found.remote)
+    try:
+        asking.certificate("10.99.0.1", 4444, None, time.monotonic() + 20, dial)
+    except asking.Unanswered as reason:
+        return reason.failure
+    return "no failure"
+
+
+def deaf(found: GatewaySettings, folder: Path, target: Path) -> None:
+    """The connection by which the log is followed breaks; the one for packets does not."""
+    with gateway_for(found, {"a-1": MAC}, folder / "state") as gateway:
+        (following,) = serving(folder)
+        with gateway.capture("a-1", target):
+            talk(1)
+            os.kill(following, signal.SIGKILL)
+            time.sleep(0.5)
 
 
 def serving(folder: Path) -> list[int]:

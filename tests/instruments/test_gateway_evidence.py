@@ -55,6 +55,25 @@ def test_each_message_about_a_question_is_an_event() -> None:
     assert found[-1].answer == "SERVFAIL"
 
 
+def test_messages_of_another_machine_s_resolver_are_read_from_its_log() -> None:
+    found = events(
+        [
+            "Mar  1 09:05:01 dnsmasq[7]: 4 10.0.0.2/5 query[A] ads.test from 10.0.0.2",
+            "Mar  1 09:05:01 dnsmasq[7]: 4 10.0.0.2/5 gravity blocked ads.test is 0.0.0.0",
+            "Mar 11 09:05:01 pi dnsmasq[7]: 5 10.0.0.2/5 exactly denied b.test is NODATA",
+            "Mar 11 09:05:01 pi dnsmasq[7]: 6 10.0.0.2/5 reply blocked.test is 10.0.0.9",
+            "Mar 11 09:05:01 dnsmasq[7]: query[A] unnumbered.test from 10.0.0.2",
+            "tail: 'pihole.log' has become inaccessible",
+        ]
+    )
+    assert [(e.id, e.event, e.name, e.answer) for e in found] == [
+        (4, "query", "ads.test", None),
+        (4, "blocked", "ads.test", "0.0.0.0"),
+        (5, "blocked", "b.test", "NODATA"),
+        (6, "reply", "blocked.test", "10.0.0.9"),
+    ]
+
+
 def test_our_own_answer_for_another_name_is_not_a_block() -> None:
     (event,) = events(["dnsmasq[1]: 1 10.0.0.2/5 config local.test is 10.0.0.1"])
     assert (event.event, event.type) == ("config", None)

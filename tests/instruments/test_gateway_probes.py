@@ -5,6 +5,7 @@ import json
 import random
 import socket
 import ssl
+import struct
 import threading
 import time
 from ipaddress import IPv4Network
@@ -18,14 +19,19 @@ from cryptography.x509.oid import NameOID
 from echoaudit.instruments.gateway import asking, probes, unnamed
 from echoaudit.instruments.gateway.lan import Client
 from echoaudit.instruments.gateway.probes import Prober
-from echoaudit.instruments.gateway.unnamed import Server, server_name, unnamed_servers
+from echoaudit.instruments.gateway.unnamed import (
+    Server,
+    addresses_answered,
+    server_name,
+    unnamed_servers,
+)
 from echoaudit.recording import formats
 
 asking.prepare()
 from scapy.layers.dns import DNS, DNSRR  # noqa: E402
 from scapy.layers.inet import IP, TCP, UDP  # noqa: E402
 from scapy.layers.l2 import Ether  # noqa: E402
-from scapy.utils import PcapNgWriter  # noqa: E402
+from scapy.utils import PcapNgReader, PcapNgWriter  # noqa: E402
 
 MAC, ECHO = "fc:a1:83:00:00:01", "192.168.77.10"
 LAN = IPv4Network("192.168.77.0/24")
@@ -104,6 +110,43 @@ def test_a_cut_capture_and_other_devices_frames_are_harmless(tmp_path):
     path.write_bytes(path.read_bytes()[:-9])
     assert unnamed_servers(path, MAC, LAN, frozenset()) == []
     assert unnamed_servers(path, "02:00:00:00:00:01", LAN, frozenset()) == []
+
+
+def test_a_capture_of_a_machine_with_the_other_byte_order_is_read(tmp_path):
+    path = capture(tmp_path, tcp(hello(None)))
+    with PcapNgReader(str(path)) as packets:
+        frames = [bytes(packet) for packet in packets]
+    path.write_bytes(
+        struct.pack(">IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
+        + struct.pack(">IIHHII", 1, 20, 1, 0, 0, 20)
+        + b"".join(block(frame) for frame in frames)
+    )
+    assert unnamed_servers(path, MAC, LAN, frozenset()) == [Server(FAR, 443, True)]
+
+
+def block(frame):
+    """An Enhanced Packet Block with its bytes in network order."""
+    data = frame + bytes(-len(frame) % 4)
+    length = 32 + len(data)
+    head = struct.pack(">IIIIIII", 6, length, 0, 0, 0, len(frame), len(frame))
+    return head + data + struct.pack(">I", length)
+
+
+def test_without_a_log_dns_answers_in_the_capture_name_servers(tmp_path):
+    def told(data, mac=MAC, port=53):
+        frame = Ether(src="02:00:00:00:00:99", dst=mac) / IP(src="192.168.77.1", dst=ECHO)
+        return [frame / UDP(sport=port, dport=40000) / data]
+
+    def answer(address):
+        record = DNSRR(rrname="a.example", type="A", rdata=address)
+        return bytes(DNS(qr=1, an=[DNSRR(rrname="a.example", type="CNAME", rdata="b"), record]))
+
+    other = told(answer("198.18.0.7"), mac="02:00:00:00:00:01")
+    plain, junk = told(answer("198.18.0.8"), port=5353), told(b"\xff" * 40)
+    capture(tmp_path, junk, told(answer(FAR)), other, plain)
+    assert addresses_answered(tmp_path, MAC) == {FAR}
+    (tmp_path / "names.jsonl").write_text('{"event": "reply", "answer": "198.18.0.6"}\n')
+    assert addresses_answered(tmp_path, MAC) == {"198.18.0.6"}
 
 
 @pytest.mark.parametrize("junk", [b"", b"\x16\x03\x01", b"\x16" * 900, bytes(range(256)) * 8])

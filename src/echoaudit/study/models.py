@@ -463,7 +463,19 @@ class RemoteSettings(Strict):
     config: Path | None = None
     """OpenSSH client configuration (port, key, known hosts); the user's own when absent."""
     sudo: bool = False
-    """Whether dumpcap is started by ``sudo -n`` there."""
+    """Whether programs are started by ``sudo -n`` there."""
+    names: (
+        Annotated[
+            str,
+            StringConstraints(pattern=r"^/[A-Za-z0-9._/+-]+$", max_length=200),
+            _words(
+                "an absolute path of letters, digits and . _ / + -", "/var/log/pihole/pihole.log"
+            ),
+        ]
+        | None
+    ) = None
+    """Its resolver's log of questions (dnsmasq or Pi-hole with ``log-queries=extra``); absent:
+    names come from the capture alone."""
 
 
 class LearnSettings(Strict):
@@ -519,7 +531,8 @@ class GatewaySettings(Strict):
     learn: LearnSettings | None = None
     """Pass by what a trusting device refuses; off when absent: such connections then fail."""
     remote: RemoteSettings | None = None
-    """Another machine is the gateway; echoaudit only records there and uses no other setting."""
+    """Another machine is the gateway; echoaudit only records there. Of the other settings only
+    ``probe`` is used."""
 
 
 class BrowserSettings(Strict):

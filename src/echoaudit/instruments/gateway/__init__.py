@@ -33,5 +33,5 @@ AnyGateway = Gateway | RemoteGateway
 def gateway_for(settings: GatewaySettings, devices: Mapping[str, str], state: Path) -> AnyGateway:
     """This machine as the gateway, or the one that the settings name; nothing is started."""
     if settings.remote is not None:
-        return RemoteGateway(settings.remote, devices, state)
+        return RemoteGateway(settings.remote, devices, state, probe=settings.probe)
     return Gateway(settings, devices, state)

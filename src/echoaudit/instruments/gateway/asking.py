@@ -6,8 +6,8 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from ipaddress import ip_address
 from typing import Any, Literal
@@ -25,6 +25,10 @@ _NO_SUCH_NAME = 3
 _PTR = 12
 
 
+Dial = Callable[[str, int, float], AbstractContextManager[socket.socket]]
+"""Opens a TCP connection to an address and port until a time of ``time.monotonic``."""
+
+
 class Unanswered(Exception):
     """A question got no answer, for a reason from a closed list."""
 
@@ -33,7 +37,14 @@ class Unanswered(Exception):
         self.failure: Failure = failure
 
 
-def certificate(address: str, port: int, sni: str | None, until: float) -> bytes:
+def direct(address: str, port: int, until: float) -> socket.socket:
+    """A TCP connection of this machine's own."""
+    return socket.create_connection((address, port), left(until))
+
+
+def certificate(
+    address: str, port: int, sni: str | None, until: float, dial: Dial = direct
+) -> bytes:
     """A server's certificate (DER) by one TLS handshake; nothing else is said.
 
     ``until`` is a time of ``time.monotonic``. Nothing is verified: what is asked is what the server
@@ -47,7 +58,7 @@ def certificate(address: str, port: int, sni: str | None, until: float) -> bytes
     except ValueError as error:
         # The device gave something that is no host name; it is not sent without one instead.
         raise Unanswered("no-handshake") from error
-    with _reasons(), socket.create_connection((address, port), _left(until)) as link:
+    with _reasons(), dial(address, port, until) as link:
         _shake(tls, _Pipe(link, incoming, outgoing, until))
     return tls.getpeercert(binary_form=True) or b""
 
@@ -63,7 +74,7 @@ class _Pipe:
 
     def turn(self) -> None:
         """Send what waits and take what comes."""
-        self._link.settimeout(_left(self._until))
+        self._link.settimeout(left(self._until))
         self._link.sendall(self._out.read())
         data = self._link.recv(16_384)
         self._octets += len(data)
@@ -97,23 +108,51 @@ def prepare() -> None:
         import_module("scapy.layers.dns")
 
 
-def pointers(address: str, upstream: str, until: float) -> tuple[str, ...]:
-    """The names that reverse DNS has for an address; raises ``Unanswered``."""
+def pointers(
+    address: str, upstream: str, until: float, dial: Dial | None = None
+) -> tuple[str, ...]:
+    """The names that reverse DNS has for an address; raises ``Unanswered``.
+
+    Asks over UDP, or over the TCP connection that ``dial`` opens to the resolver ``upstream``.
+    """
     from scapy.layers.dns import DNS, DNSQR
 
     number = int.from_bytes(os.urandom(2), "big")
     name = ip_address(address).reverse_pointer
     query = bytes(DNS(id=number, rd=1, qd=DNSQR(qname=name, qtype="PTR")))
     server, _, port = upstream.partition("#")
+    with _reasons():
+        if dial is None:
+            return _pointed(_over_udp(query, server, int(port or 53), until))
+        with dial(server, int(port or 53), until) as link:
+            return _pointed(_over_tcp(query, link, until))
+
+
+def _over_udp(query: bytes, server: str, port: int, until: float) -> bytes:
     family = socket.AF_INET6 if ":" in server else socket.AF_INET
-    with _reasons(), socket.socket(family, socket.SOCK_DGRAM) as link:
-        link.connect((server, int(port or 53)))
+    with socket.socket(family, socket.SOCK_DGRAM) as link:
+        link.connect((server, port))
         link.send(query)
         while True:
-            link.settimeout(_left(until))
+            link.settimeout(left(until))
             data = link.recv(65_535)
             if data[:2] == query[:2]:
-                return _pointed(data)
+                return data
+
+
+def _over_tcp(query: bytes, link: socket.socket, until: float) -> bytes:
+    link.settimeout(left(until))
+    link.sendall(len(query).to_bytes(2, "big") + query)
+    data = b""
+    while len(data) < 2 or len(data) < 2 + int.from_bytes(data[:2], "big"):
+        link.settimeout(left(until))
+        part = link.recv(65_535)
+        if not part:
+            raise Unanswered("closed")
+        data += part
+    if data[2:4] != query[:2]:
+        raise Unanswered("bad-answer")
+    return data[2:]
 
 
 def _pointed(data: bytes) -> tuple[str, ...]:
@@ -137,11 +176,12 @@ def _text(name: Any) -> str:
     return name.decode("ascii", "replace") if isinstance(name, bytes) else str(name)
 
 
-def _left(until: float) -> float:
-    left = until - time.monotonic()
-    if left <= 0:
+def left(until: float) -> float:
+    """Seconds until a time of ``time.monotonic``; raises ``Unanswered`` when it is over."""
+    seconds = until - time.monotonic()
+    if seconds <= 0:
         raise Unanswered("timeout")
-    return left
+    return seconds
 
 
 @contextmanager

@@ -17,12 +17,17 @@ from echoaudit.instruments.gateway.blocklist import is_blocked
 
 Event = Literal["query", "forwarded", "reply", "cached", "blocked", "config"]
 
-_PREFIX = r"dnsmasq\[\d+\]: (?P<id>\d+) (?P<client>[0-9a-fA-F.:]+)/\d+ "
+_STAMP = r"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?: \S+)? )?"
+"""What messages begin with in a file or a system's log."""
+_PREFIX = _STAMP + r"dnsmasq\[\d+\]: (?P<id>\d+) (?P<client>[0-9a-fA-F.:]+)/\d+ "
+_REFUSING = r"(?:[a-z]+ )*(?:blocked|denied|blacklisted)(?: \([^)]*\))?|special domain"
+"""How Pi-hole says that one of its lists refuses a name: ``gravity blocked NAME is 0.0.0.0``."""
 _QUERY = re.compile(_PREFIX + r"query\[(?P<type>[^\]]+)\] (?P<name>\S+) from \S+")
 _FORWARDED = re.compile(_PREFIX + r"forwarded (?P<name>\S+) to (?P<answer>\S+)")
 _ANSWER = re.compile(
     _PREFIX
-    + r"(?P<kind>reply|cached|cached-stale|config|DHCP|/\S+) (?P<name>\S+) is (?P<answer>.+)"
+    + rf"(?P<kind>reply|cached|cached-stale|config|DHCP|/\S+|{_REFUSING}) "
+    + r"(?P<name>\S+) is (?P<answer>.+)"
 )
 _OPEN_QUERIES = 4096
 _REFUSED = frozenset({"0.0.0.0", "::", "NODATA", "NODATA-IPv4", "NODATA-IPv6", "NXDOMAIN"})
@@ -62,6 +67,10 @@ class Parser:
             return self._made(time, found, kind, found["answer"])
         return None
 
+    def numbered(self, line: str) -> bool:
+        """Whether a line is a message about a question, with the question's number."""
+        return self.event(0.0, line) is not None
+
     def _made(
         self, time: float, found: re.Match[str], event: Event, answer: str | None
     ) -> NameEvent:
@@ -72,6 +81,8 @@ class Parser:
 
     def _kind(self, kind: str, name: str, answer: str) -> Event:
         if kind == "config" and answer in _REFUSED and is_blocked(name, self._blocked):
+            return "blocked"
+        if re.fullmatch(_REFUSING, kind):
             return "blocked"
         if kind in {"reply", "cached", "config"}:
             return cast("Event", kind)
@@ -89,9 +100,18 @@ class NameLog:
     A slice is the file itself, moved: what has not been taken is still there after a crash.
     """
 
-    def __init__(self, folder: Path, accounts: Mapping[str, str], parser: Parser) -> None:
-        """``accounts``: account by IP address; events of others go to ``other.jsonl``."""
-        self._folder = folder
+    def __init__(
+        self, folder: Path, accounts: Mapping[str, str], parser: Parser, *, others: bool = True
+    ) -> None:
+        """Plan; nothing is written yet.
+
+        Args:
+            folder: where the growing files are.
+            accounts: account by IP address; it may grow, too.
+            parser: reads the messages.
+            others: whether events of other devices are kept, in ``other.jsonl``.
+        """
+        self._folder, self._others = folder, others
         self._accounts = accounts
         self._parser = parser
         self._lock = threading.Lock()
@@ -99,7 +119,7 @@ class NameLog:
     def line(self, time: float, line: str) -> None:
         """Take one message of the resolver."""
         event = self._parser.event(time, line)
-        if event is None:
+        if event is None or not (self._others or event.client in self._accounts):
             return
         text = json.dumps(asdict(event), separators=(",", ":"))
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -53,7 +53,11 @@ class Prober:
 
     upstream: str
     """Address of the gateway's upstream resolver; another port than 53 after ``#``."""
-    network: IPv4Network
+    network: IPv4Network | None
+    """The devices' network; None: as home routers give it, around each device's address."""
+    dial: asking.Dial | None = None
+    """How connections are opened where the gateway is another machine."""
+    patience: float = PATIENCE
     _known: dict[str, frozenset[str]] = field(default_factory=dict)
     _answers: dict[tuple[Question, str, int, str | None], Probe] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -68,9 +72,10 @@ class Prober:
         """
         with self._lock:
             known = self._known.get(client.account, frozenset())
-            known |= addresses_answered(folder / "names.jsonl")
+            known |= addresses_answered(folder, client.mac)
             self._known[client.account] = known
-        servers = unnamed_servers(folder / "traffic.pcapng", client.mac, self.network, known)
+        network = self.network or IPv4Network(f"{client.ip}/24", strict=False)
+        servers = unnamed_servers(folder / "traffic.pcapng", client.mac, network, known)
         with (folder / FILE).open("w", encoding="ascii") as out:
             for probe in self._ask(servers):
                 out.write(json.dumps(asdict(probe), separators=(",", ":")) + "\n")
@@ -96,11 +101,13 @@ class Prober:
     def _put(self, probe: Probe, end: float) -> Probe:
         if time.monotonic() >= end:
             return replace(probe, failure="not-asked")
-        until = min(end, time.monotonic() + PATIENCE)
+        until = min(end, time.monotonic() + self.patience)
         try:
             if probe.question == "ptr":
-                return replace(probe, names=asking.pointers(probe.address, self.upstream, until))
-            der = asking.certificate(probe.address, probe.port, probe.sni, until)
+                names = asking.pointers(probe.address, self.upstream, until, self.dial)
+                return replace(probe, names=names)
+            dial = self.dial or asking.direct
+            der = asking.certificate(probe.address, probe.port, probe.sni, until, dial)
             names, issuer = asking.names_on(der)
             return replace(probe, names=names, issuer=issuer)
         except asking.Unanswered as reason:

@@ -1,77 +1,52 @@
 """A gateway that is another machine: its packets are taken there, over SSH, and kept here.
 
-echoaudit changes nothing on that machine: it starts dumpcap there for each session, and sees which
-devices are there. Names come from the DNS packets of the capture itself.
+echoaudit changes nothing on that machine: it starts dumpcap there for each session, sees which
+devices are there and, where it is told of one, follows the log of the resolver there. Servers that
+stay nameless are asked from there, too, by connections that its SSH server opens.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from echoaudit.errors import BadInput, Unavailable
+from echoaudit.instruments.gateway import ssh
 from echoaudit.instruments.gateway.checks import Found
-from echoaudit.instruments.gateway.child import Child, find_program, fix_for, need_program
+from echoaudit.instruments.gateway.child import Child, find_program, fix_for
 from echoaudit.instruments.gateway.gateway import Capture
+from echoaudit.instruments.gateway.lan import Client
+from echoaudit.instruments.gateway.names import NameLog, Parser
 from echoaudit.instruments.gateway.packets import READY_PATIENCE, PacketCapture
+from echoaudit.instruments.gateway.probes import Prober
+from echoaudit.instruments.gateway.remote_names import RemoteNames, clock_ahead
 from echoaudit.recording import write_json
 from echoaudit.study.models import RemoteSettings
 
 SETTLE = 0.5
 """Seconds between a session's end and its capture's: packets wait in buffers there."""
-ANSWER_PATIENCE = 30.0
+PROBE_PATIENCE = 6.0
+"""Seconds for one question to a server: an SSH connection comes before it."""
+RESOLVER = "127.0.0.1"
+"""Whom the other machine asks for names: its own resolver."""
 CLOCK_TOLERANCE = 2.0
 """Seconds by which the two clocks may differ: packets carry that machine's time."""
 _POLL = 1.0
 
-_OPTIONS = {
-    "BatchMode": "yes",
-    "StrictHostKeyChecking": "yes",
-    "ConnectTimeout": "10",
-    "ServerAliveInterval": "5",
-    "ServerAliveCountMax": "3",
-    "ControlMaster": "no",
-    "ControlPath": "none",
-    "ClearAllForwardings": "yes",
-    "ForwardAgent": "no",
-    "ForwardX11": "no",
-    "PermitLocalCommand": "no",
-    "RemoteCommand": "none",
-    "RequestTTY": "no",
-    "LogLevel": "ERROR",
-}
-"""No questions, no unknown host, a dead connection noticed within 15 s, nothing but the command."""
-
-# Runs its arguments until they end by themselves or its input does: when the connection breaks,
-# however it breaks, nothing stays behind on the other machine.
-_UNTIL_INPUT_ENDS = (
-    'exec 3<&0; "$@" </dev/null 3<&- & child=$!;'
-    ' { read -r _ <&3; kill "$child"; } >/dev/null 2>&1 & reader=$!;'
-    ' wait "$child"; status=$?; kill "$reader" 2>/dev/null; exit "$status"'
-)
 _ARP = re.compile(r"(?P<ip>\d+(?:\.\d+){3})\s+0x\w+\s+0x(?P<flags>\w+)\s+(?P<mac>[0-9a-f:]{17})\s")
-
-
-def ssh_arguments(settings: RemoteSettings, command: Sequence[str]) -> list[str]:
-    """Arguments for ssh that run a command there; each word arrives there as it is here."""
-    options = [word for key, value in _OPTIONS.items() for word in ("-o", f"{key}={value}")]
-    if settings.config is not None:
-        options = ["-F", str(settings.config.absolute()), *options]
-    words = ["sudo", "-n", *command] if settings.sudo else command
-    return [*options, "--", settings.ssh, shlex.join(words)]
 
 
 def capture_command(interface: str, capture_filter: str) -> list[str]:
     """The command that takes packets there and writes them to its output."""
     dumpcap = ["dumpcap", "-q", "-i", interface, "-f", capture_filter, "-w", "-"]
-    return ["sh", "-c", _UNTIL_INPUT_ENDS, "sh", *dumpcap]
+    return ssh.until_input_ends(dumpcap)
 
 
 def parse_arp(table: str, interface: str) -> dict[str, str]:
@@ -87,23 +62,48 @@ def parse_arp(table: str, interface: str) -> dict[str, str]:
 class RemoteGateway:
     """Records at another machine's interface while it is entered; used like a ``Gateway``."""
 
-    def __init__(self, settings: RemoteSettings, devices: Mapping[str, str], state: Path) -> None:
+    def __init__(
+        self,
+        settings: RemoteSettings,
+        devices: Mapping[str, str],
+        state: Path,
+        *,
+        probe: bool = False,
+    ) -> None:
         """Plan; nothing is started.
 
         Args:
             settings: which machine, and where on it.
             devices: MAC address of each account's device.
             state: private folder for the programs' messages.
+            probe: whether servers that stay nameless are asked who they are.
         """
         self._settings = settings
         self._devices = {account: mac.lower() for account, mac in devices.items()}
         self._state = state
         self._addresses: dict[str, str] = {}
+        self._accounts: dict[str, str] = {}
+        """Account by IP address: the other way round, for the resolver's log."""
+        self._log = NameLog(state / "names", self._accounts, Parser(), others=False)
+        self._names: RemoteNames | None = None
+        dial = partial(ssh.through, settings)
+        self._prober = Prober(RESOLVER, None, dial, PROBE_PATIENCE) if probe else None
 
     def __enter__(self) -> RemoteGateway:
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        neighbours(self._settings)  # Refused now rather than after hours.
+        here = neighbours(self._settings)  # Refused now rather than after hours.
+        for account, mac in self._devices.items():
+            if mac in here:
+                self._found(account, here[mac])
+        if self._settings.names is not None:
+            ahead = clock_ahead(self._settings)
+            self._names = RemoteNames(self._settings, self._settings.names, self._log, ahead)
         return self
+
+    def _found(self, account: str, ip: str) -> None:
+        self._accounts.pop(self._addresses.get(account, ""), None)
+        self._addresses[account] = ip
+        self._accounts[ip] = account
 
     def __exit__(
         self,
@@ -111,7 +111,10 @@ class RemoteGateway:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Nothing runs between captures."""
+        """Between captures nothing runs there but what follows the resolver's log."""
+        if self._names is not None:
+            self._names.stop()
+            self._names = None
 
     def device(self, account: str) -> dict[str, str]:
         """MAC and IP address and policy of an account's device."""
@@ -142,7 +145,7 @@ class RemoteGateway:
                     fix="switch it on, join it to that network, check its MAC address",
                 )
             time.sleep(_POLL)
-        self._addresses[account] = ip
+        self._found(account, ip)
         return ip
 
     @contextmanager
@@ -151,11 +154,15 @@ class RemoteGateway:
 
         Args:
             account: whose device.
-            folder: an existing folder; gets traffic.pcapng and capture.json.
+            folder: an existing folder; gets traffic.pcapng and capture.json; names.jsonl where
+                the resolver's log is followed; probes.jsonl where servers are asked.
 
         Raises:
-            Unavailable: dumpcap there or the connection ended; what came until then is kept.
+            Unavailable: dumpcap there or a connection ended; what came until then is kept.
         """
+        names = self._names
+        if names is not None:
+            names.require_alive()
         packets = RemotePackets(
             self._settings, self._mac(account), folder / "traffic.pcapng", self._state
         )
@@ -164,10 +171,13 @@ class RemoteGateway:
             yield Capture(account, folder, started)
             if not packets.child.alive:
                 raise packets.broken()
+            if names is not None:
+                names.require_alive()
         finally:
             time.sleep(SETTLE)
             ended = time.time()
             losses = packets.stop()
+            told = self._log.take(account, folder / "names.jsonl") if names is not None else None
             write_json(
                 folder / "capture.json",
                 {
@@ -178,12 +188,16 @@ class RemoteGateway:
                     "started": started,
                     "ended": ended,
                     "packets": asdict(losses),
+                    **({} if told is None else {"names": told}),
                     "policy": "pinned",
                 },
             )
         if losses.captured is None:
             # What it lost is not known, so the step does not count.
             raise packets.broken()
+        if self._prober is not None:
+            ip = self._addresses.get(account) or self.wait_for(account, 0)
+            self._prober.write(Client(account, self._mac(account), ip, "pinned"), folder)
 
 
 class RemotePackets(PacketCapture):
@@ -197,7 +211,7 @@ class RemotePackets(PacketCapture):
         """
         self._place = _place(settings)
         self._begin(mac)
-        arguments = ssh_arguments(settings, capture_command(settings.interface, self.filter))
+        arguments = ssh.arguments(settings, capture_command(settings.interface, self.filter))
         with file.open("wb") as output:
             self.child = Child(
                 "ssh",
@@ -235,53 +249,11 @@ def neighbours(settings: RemoteSettings) -> dict[str, str]:
     Raises:
         Unavailable: it cannot be asked.
     """
-    return parse_arp(_ask(settings, "cat", "/proc/net/arp"), settings.interface)
+    return parse_arp(ssh.ask(settings, "cat", "/proc/net/arp"), settings.interface)
 
 
 def _place(settings: RemoteSettings) -> str:
     return f"{settings.interface} of {settings.ssh.rpartition('@')[2]}"
-
-
-def _ask(settings: RemoteSettings, *command: str) -> str:
-    done = _run(settings, command)
-    if done.returncode != 0:
-        raise Unavailable(_reason(settings, done), fix=_fix(settings, done))
-    return done.stdout
-
-
-def _run(settings: RemoteSettings, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    arguments = [need_program("ssh"), *ssh_arguments(settings, command)]
-    try:
-        return subprocess.run(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=ANSWER_PATIENCE,
-        )
-    except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(arguments, 255, "", "no answer")
-
-
-def _reason(settings: RemoteSettings, done: subprocess.CompletedProcess[str]) -> str:
-    words = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    said = words[-1] if words else f"status {done.returncode}"
-    host = settings.ssh.rpartition("@")[2]
-    return f"{host} cannot be reached by ssh: {said}" if _is_ssh(done) else f"{host}: {said}"
-
-
-def _is_ssh(done: subprocess.CompletedProcess[str]) -> bool:
-    """Whether it was ssh itself that failed, not the command there."""
-    return done.returncode == 255
-
-
-def _fix(settings: RemoteSettings, done: subprocess.CompletedProcess[str]) -> str:
-    config = f"-F {shlex.quote(str(settings.config))} " if settings.config else ""
-    if "host key" in done.stderr.lower():
-        return f"compare its key with the machine's own, once by hand: ssh {config}{settings.ssh}"
-    return f"make this work without a question: ssh {config}-o BatchMode=yes {settings.ssh} true"
 
 
 # --- doctor -----------------------------------------------------------------------------------
@@ -293,13 +265,15 @@ def check(settings: RemoteSettings) -> Iterator[Found]:
         yield Found("gateway-ssh", "fail", "ssh is missing", fix_for("ssh"))
         return
     asked = time.time()
-    done = _run(settings, ["date", "+%s"])
+    done = ssh.run(settings, ["date", "+%s"])
     if done.returncode != 0:
-        yield Found("gateway-ssh", "fail", _reason(settings, done), _fix(settings, done))
+        yield Found("gateway-ssh", "fail", ssh.reason(settings, done), ssh.fix(settings, done))
         return
     yield Found("gateway-ssh", "ok", f"{settings.ssh} is reached without a question")
     yield _clock(done.stdout, asked, time.time())
     yield _dumpcap(settings)
+    if settings.names is not None:
+        yield _log(settings, settings.names)
 
 
 def _clock(said: str, earliest: float, latest: float) -> Found:
@@ -312,9 +286,9 @@ def _clock(said: str, earliest: float, latest: float) -> Found:
 
 
 def _dumpcap(settings: RemoteSettings) -> Found:
-    name, host = "gateway-dumpcap", settings.ssh.rpartition("@")[2]
+    name, host = "gateway-dumpcap", ssh.host_of(settings)
     # Opens the interface, as a capture does, and takes nothing.
-    done = _run(settings, ["dumpcap", "-i", settings.interface, "-L"])
+    done = ssh.run(settings, ["dumpcap", "-i", settings.interface, "-L"])
     if done.returncode == 0:
         return Found(name, "ok", f"may take packets on {_place(settings)}")
     if done.returncode == 127:
@@ -322,6 +296,18 @@ def _dumpcap(settings: RemoteSettings) -> Found:
         return Found(name, "fail", f"dumpcap is missing on {host}", fix)
     fix = "check gateway.remote.interface; there: usermod -aG wireshark USER, or set sudo: true"
     return Found(name, "fail", f"{_place(settings)}: {_first(done.stderr)}", fix)
+
+
+def _log(settings: RemoteSettings, file: str) -> Found:
+    name, place = "gateway-names", f"{file} of {ssh.host_of(settings)}"
+    done = ssh.run(settings, ["tail", "-n", "200", file])
+    if done.returncode != 0:
+        fix = "correct gateway.remote.names; there: let the user read it, or set sudo: true"
+        return Found(name, "fail", f"{place}: {_first(done.stderr)}", fix)
+    if not any(map(Parser().numbered, done.stdout.splitlines())):
+        fix = "there: log-queries=extra in dnsmasq's configuration; then let a device ask something"
+        return Found(name, "warn", f"{place} has no question with a number lately", fix)
+    return Found(name, "ok", f"{place} can be followed")
 
 
 def _first(text: str) -> str:

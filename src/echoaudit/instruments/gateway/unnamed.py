@@ -17,6 +17,8 @@ _PACKET = 6
 _SYN = 0x02
 _TCP, _UDP = 6, 17
 _CLEAR, _DNS = 80, 53
+_A = 1
+"""Type of DNS records that hold an IPv4 address."""
 _BEGINNING = 16_384
 """Bytes of a connection that are looked at: more than any ClientHello."""
 
@@ -68,7 +70,7 @@ def unnamed_servers(
     name: TLS by SNI, HTTP by Host. QUIC and DNS are left out.
 
     Args:
-        capture: what dumpcap wrote on this machine.
+        capture: what dumpcap wrote.
         mac: the device's hardware address.
         network: its network.
         known: addresses that DNS answered with.
@@ -116,10 +118,35 @@ def server_name(hello: bytes) -> str:
     return names[0] if names else ""
 
 
-def addresses_answered(names: Path) -> frozenset[str]:
-    """The addresses in a slice of the gateway's DNS log."""
+def addresses_answered(folder: Path, mac: str) -> frozenset[str]:
+    """The addresses that DNS gave a device in a session.
+
+    By the slice of the gateway's DNS log, or where there is none by the packets of the capture.
+    """
+    names = folder / "names.jsonl"
+    if not names.is_file():
+        return frozenset(
+            _addresses_in(folder / "traffic.pcapng", bytes.fromhex(mac.replace(":", "")))
+        )
     answers = (event.get("answer") for event in read_jsonl(names) if isinstance(event, dict))
     return frozenset(str(answer) for answer in answers if _is_address(answer))
+
+
+def _addresses_in(capture: Path, mac: bytes) -> Iterator[str]:
+    """Addresses in DNS answers over UDP to a device."""
+    from scapy.layers.dns import DNS
+
+    for frame in _frames(capture):
+        packet = frame[14:]
+        if frame[:6] != mac or frame[12:14] != b"\x08\x00" or len(packet) < 28 or packet[9] != _UDP:
+            continue
+        body = packet[4 * (packet[0] & 15) :]
+        if int.from_bytes(body[:2], "big") != _DNS:
+            continue
+        # boundary: scapy raises anything at a malformed message; it then names nothing.
+        with suppress(Exception):
+            records = DNS(body[8:]).an or []
+            yield from [str(one.rdata) for one in records if one.type == _A]
 
 
 def _is_address(value: object) -> bool:
@@ -155,13 +182,16 @@ def _sent(capture: Path, mac: bytes) -> Iterator[tuple[int, str, int, int, tuple
 
 
 def _frames(capture: Path) -> Iterator[bytes]:
-    """Ethernet frames of a pcapng file that this machine wrote, up to where it is cut."""
+    """Ethernet frames of a pcapng file as dumpcap writes it, up to where it is cut."""
     with capture.open("rb") as file:
+        # The section's header says in which order the machine that wrote it has its bytes.
+        order = ">" if file.read(12)[8:] == b"\x1a\x2b\x3c\x4d" else "<"
+        file.seek(0)
         while len(head := file.read(8)) == 8:
-            kind, length = struct.unpack("=II", head)
+            kind, length = struct.unpack(f"{order}II", head)
             body = file.read(length - 8)
             if length < 12 or len(body) < length - 8:
                 return
             if kind == _PACKET:
-                (size,) = struct.unpack_from("=I", body, 12)
+                (size,) = struct.unpack_from(f"{order}I", body, 12)
                 yield body[20 : 20 + size]
