@@ -225,7 +225,7 @@ def test_a_world_never_seen_before_is_recovered(lab: Lab) -> None:
     score = run.ask("lab score")
     assert all(not s["wrong"] and not s["missed"] for s in score["scores"])
     # Its few idle seconds tell nobody's chatter from a skill's contacts.
-    assert {s["outcome"] for s in score["scores"] if not s["planted"]} == {"attribution"}
+    assert {s["outcome"] for s in score["scores"] if not s["planted"]} <= {"attribution"}
     assert run.conclusion["state"] == "supported"
     table = pq.read_table(run.folder / "findings" / "endpoints.parquet").to_pandas()
     quic = table.query("host == 'q.earthworm.io' and witness == 'quic'")
@@ -245,14 +245,18 @@ def nameless_servers_were_asked(run: Run) -> None:
         ("host-9.burrow-edge.net", "reverse-dns"),
         ("", "none"),
     }
-    assert set(hidden.query("account == 'gardener-1'")["witness"]) == {"proxy"}
+    read = hidden[hidden["witness"] == "proxy"]
+    assert set(read["account"]) == {"gardener-1"}, "whose requests were read"
+    assert set(read["host"]) >= {"sett.badger-home.com", "den.badger-home.com"}
     probes = run.folder.glob("gardener-2/sessions/*/probes.jsonl")
     lines = [json.loads(line) for file in probes for line in file.read_text().splitlines()]
     assert {(line["question"], line["sni"]) for line in lines} == {
         ("certificate", None),
         ("ptr", None),
     }
-    assert "host-9.burrow-edge.net (reverse-dns)" in run.report.read_text()
+    page = run.report.read_text()
+    assert "host-9.burrow-edge.net (reverse-dns)" in page, "beside what the request named"
+    assert "Named by probe (its certificate) or reverse-dns (reverse DNS): what the server" in page
 
 
 def test_killed_again_and_again_nothing_is_lost_doubled_or_claimed(lab: Lab) -> None:

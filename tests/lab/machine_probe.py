@@ -113,6 +113,55 @@ def traffic(folder: Path) -> dict[str, Any]:
     return result
 
 
+HIDE = """
+import socket, ssl, sys
+import httpx
+context = ssl.create_default_context(cafile=sys.argv[1])
+ask = bytes.fromhex("00000100000100000000000006" + b"hidden".hex() + "05" + b"voice".hex() + "04")
+ask += b"test\\0\\0\\1\\0\\1"
+head = {"host": "dns.google", "content-type": "application/dns-message"}
+with httpx.Client(http2=True, verify=context, trust_env=False, timeout=3) as client:
+    answer = client.post("https://8.8.8.8/dns-query", content=ask, headers=head,
+                         extensions={"sni_hostname": "dns.google"})
+address = socket.inet_ntoa(answer.content[-4:])
+context.check_hostname = False
+with context.wrap_socket(socket.create_connection((address, 443), 5)) as tls:
+    tls.sendall(b"GET / HTTP/1.1\\r\\nHost: hidden.voice.test\\r\\n\\r\\n")
+    print(answer.http_version, address, tls.recv(4096)[:15].decode())
+"""
+
+
+def hides(folder: Path) -> dict[str, Any]:
+    """A speaker resolves names by DNS over HTTPS, while that is let through and while it is not.
+
+    curl names its server in the hello; the other client does not.
+    """
+    result: dict[str, Any] = {}
+    with machine(folder, ["a-1"]):
+        for policy in ("forward", "drop"):
+            found, devices = settings(folder, ["a-1"], doh=policy)
+            with Gateway(found, devices, folder / "gateway") as gateway:
+                gateway.wait_for("a-1", 20)
+                target = folder / "sessions" / policy
+                target.mkdir(parents=True)
+                with gateway.capture("a-1", target):
+                    begun = time.time()
+                    ca = str(folder / "ca.pem")
+                    said = [
+                        told(folder, "a-1", "curl", "-sS", "-m", "5", "--cacert", ca, "--doh-url",
+                             "https://dns.google/dns-query", "https://api.voice.test/x"),
+                        told(folder, "a-1", sys.executable, "-c", HIDE, ca),
+                    ]  # fmt: skip
+                    ended = time.time()
+                (folder / "doh.jsonl").touch()
+                asked = [json.loads(line) for line in (folder / "doh.jsonl").open()]
+                (folder / "doh.jsonl").unlink()
+                device = gateway.device("a-1")
+            result[policy] = {"said": said, "asked": asked, "device": device}
+            result[policy] |= {"started": begun, "ended": ended}
+    return result
+
+
 def learns(folder: Path) -> dict[str, Any]:
     """A trusting speaker that pins one name: refused, learned, kept over a restart, expired."""
     found, devices = settings(
@@ -355,5 +404,7 @@ def stay(folder: Path) -> dict[str, Any]:
 if __name__ == "__main__":
     if not inside():
         enter([sys.executable, *sys.argv])
-    scenarios = {act.__name__: act for act in (traffic, learns, nine, broken, crash, look, stay)}
+    scenarios = {
+        act.__name__: act for act in (traffic, hides, learns, nine, broken, crash, look, stay)
+    }
     print(json.dumps(scenarios[sys.argv[1]](Path(sys.argv[2]))), flush=True)

@@ -1,4 +1,5 @@
-"""Stand-ins for the machine's tests: a small TLS cloud, and a speaker that does as it is told."""
+"""Stand-ins for the machine's tests: a small TLS cloud with a resolver of DNS over HTTPS, and a
+speaker that does as it is told."""
 
 import http.server
 import json
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+NAME_SERVER = "100.64.0.1"
+"""Of the lab's internet."""
+
 
 @dataclass(frozen=True)
 class Host:
@@ -20,10 +24,14 @@ class Host:
     reverse: str | None = None
 
 
+RESOLVER = Host("dns.google", "8.8.8.8")
+"""Speaks DNS over HTTPS; what it was asked is in ``doh.jsonl``."""
 HOSTS = (
     Host("api.voice.test", "198.18.0.1"),
     Host("tracker.ads.test", "198.18.0.2"),
     Host("alias.voice.test", "198.18.0.1", "api.voice.test"),
+    Host("hidden.voice.test", "198.18.0.3"),
+    RESOLVER,
 )
 
 
@@ -88,11 +96,58 @@ class _Answer(http.server.BaseHTTPRequestHandler):
 def cloud(folder: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "server.pem")
-    server = http.server.ThreadingHTTPServer(("0.0.0.0", 443), _Answer)
-    server.socket = context.wrap_socket(
-        server.socket, server_side=True, do_handshake_on_connect=False
-    )
-    server.serve_forever()
+    for address in {host.address for host in HOSTS} - {RESOLVER.address}:
+        server = http.server.ThreadingHTTPServer((address, 443), _Answer)
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    resolver(folder)
+
+
+def resolver(folder: Path) -> None:
+    """DNS over HTTPS (RFC 8484), answered by the lab's own name server."""
+    import asyncio
+
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
+    config = Config()
+    config.bind = [f"{RESOLVER.address}:443"]
+    config.certfile = config.keyfile = str(folder / "server.pem")
+    config.loglevel = "ERROR"
+
+    async def answer(scope, receive, send) -> None:
+        if scope["type"] != "http":
+            return
+        event = await receive()
+        query, answered = event["body"], b""
+        if scope["path"] == "/dns-query" and scope["method"] == "POST" and query:
+            labels = query[12 : query.index(0, 12)]
+            with (folder / "doh.jsonl").open("a") as out:
+                out.write(json.dumps([scope["http_version"], _name(labels)]) + "\n")
+            answered = await asyncio.to_thread(_asked, query)
+        kind = (b"content-type", b"application/dns-message")
+        status = 200 if answered else 400
+        await send({"type": "http.response.start", "status": status, "headers": [kind]})
+        await send({"type": "http.response.body", "body": answered})
+
+    asyncio.run(serve(answer, config, shutdown_trigger=asyncio.Event().wait))
+
+
+def _asked(query: bytes) -> bytes:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.settimeout(5)
+        link.sendto(query, (NAME_SERVER, 53))
+        return link.recv(4096)
+
+
+def _name(labels: bytes) -> str:
+    found = []
+    while labels:
+        found.append(labels[1 : 1 + labels[0]].decode())
+        labels = labels[1 + labels[0] :]
+    return ".".join(found)
 
 
 def speaker(path: str) -> None:

@@ -220,6 +220,26 @@ def test_lost_packets_and_nameless_traffic_are_said_aloud():
     assert [w.split(":")[0] for w in found] == ["Packets were lost", "Most traffic is nameless"]
 
 
+def test_look_ups_that_nobody_could_read_are_said():
+    info, tables, provenance = simulate([CLAIM])
+    hidden = "names hidden by DNS over HTTPS: 2; names hidden by Encrypted ClientHello: 9"
+    captures = tables["captures"].assign(problem=hidden)
+    conclusions = conclude_all([CLAIM], tables)
+    text = Reader(render(info, {**tables, "captures": captures}, conclusions, provenance)).text
+    number = len(captures)
+    assert f"in {number} sessions: {2 * number} by DNS over HTTPS. Hosts looked up there" in text
+    assert "out of sight" not in Reader(render(info, tables, conclusions, provenance)).text
+
+
+def test_names_that_the_gateway_asked_for_say_so():
+    info, tables, provenance = simulate([CLAIM])
+    conclusions = conclude_all([CLAIM], tables)
+    endpoints = tables["endpoints"].assign(witness="probe")
+    text = Reader(render(info, {**tables, "endpoints": endpoints}, conclusions, provenance)).text
+    assert "Named by probe (its certificate): what the server said of itself" in text
+    assert "Named by probe" not in Reader(render(info, tables, conclusions, provenance)).text
+
+
 def test_who_receives_voice_and_words_is_a_table_of_its_own(paper):
     data = paper.partition('<section id="data"')[2].partition("</section>")[0]
     voice = data.partition("Who receives voice recordings")[2].partition("</table>")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -13,6 +14,7 @@ from echoaudit.report.parts import Column, Meter, Notice, Table
 from echoaudit.report.text import NOTHING, count, duration, listed, share, treatment
 
 Tables = Mapping[str, pd.DataFrame]
+_HIDDEN = re.compile(r"names hidden by (DNS over \w+): (\d+)")
 LOSS_FLOOR = 0.5
 """Less than this share of something planned is worth a loud notice."""
 
@@ -30,7 +32,7 @@ def notices(tables: Tables, conclusions: Sequence[Conclusion]) -> list[Notice]:
     found += [*_turned_away(tables["steps"]), *_banners_left(tables["steps"])]
     found += [*_confounded(tables["utterances"], tables["excluded"])]
     captures = tables["captures"]
-    found += [*_dropped(captures), *_partial(captures), *_nameless(captures)]
+    found += [*_dropped(captures), *_partial(captures), *_nameless(captures), *_hidden(captures)]
     if not conclusions:
         found.append(Notice("No claim", "The study states no claim, so nothing is concluded."))
     return found
@@ -223,6 +225,25 @@ def _nameless(captures: pd.DataFrame) -> list[Notice]:
         text = f"Only {share(named, whole)} of the bytes belong to connections whose host is named."
         return [Notice("Most traffic is nameless", text)]
     return []
+
+
+def _hidden(captures: pd.DataFrame) -> list[Notice]:
+    """Look-ups that went through and that nobody could read."""
+    ways: dict[str, int] = {}
+    sessions = 0
+    for problem in captures["problem"].dropna():
+        found = _HIDDEN.findall(str(problem))
+        sessions += bool(found)
+        for way, number in found:
+            ways[way] = ways.get(way, 0) + int(number)
+    if not ways:
+        return []
+    seen = listed([f"{number:,} by {way}" for way, number in sorted(ways.items())])
+    text = (
+        f"Connections that asked for names out of sight, in {count(sessions, 'session')}: {seen}. "
+        "Hosts looked up there have a name only where their own connections give it."
+    )
+    return [Notice("Look-ups were hidden", text, loud=False)]
 
 
 def meters(tables: Tables) -> list[Meter]:

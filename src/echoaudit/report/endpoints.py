@@ -114,6 +114,21 @@ WHATEVER_CAUSED = (
 )
 
 
+ASKED = {"probe": "its certificate", "reverse-dns": "reverse DNS"}
+"""Witnesses that the gateway asked itself, and what they are."""
+
+
+def _asked(known: pd.DataFrame) -> str:
+    """What a name is worth that the gateway asked for."""
+    used = [f"{by} ({what})" for by, what in ASKED.items() if by in set(known["witness"])]
+    if not used:
+        return ""
+    return (
+        f"Named by {' or '.join(used)}: what the server said of itself or its address when the "
+        "gateway asked, not what the device asked for."
+    )
+
+
 def _hosts(known: pd.DataFrame) -> Table:
     """Each host once per persona, with the skills in whose sessions it was contacted."""
     rows = []
@@ -127,7 +142,7 @@ def _hosts(known: pd.DataFrame) -> Table:
         "Hosts by persona, with the skills in whose sessions they were contacted",
         (*HOST_COLUMNS, Column("persona"), Column("in sessions of"), *VOLUME_COLUMNS),
         tuple(rows[:MOST_ROWS]),
-        note=" ".join(filter(None, (cut(len(rows)), WHATEVER_CAUSED))),
+        note=" ".join(filter(None, (cut(len(rows)), WHATEVER_CAUSED, _asked(known)))),
     )
 
 
