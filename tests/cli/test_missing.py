@@ -169,7 +169,7 @@ def test_a_report_folder_that_is_a_file_is_refused_first(stranger: Stranger) -> 
         "run", "personas/fashion.yaml", "--config", "configs/raspberry-pi.yaml",
         code=ExitCode.UNAVAILABLE,
     )  # fmt: skip
-    assert "report's folder reports cannot be used" in line
+    assert "output's folder reports cannot be used" in line
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -151,7 +151,7 @@ def write_output(
 
 def _unwritable(folder: Path, reason: str | None) -> Unavailable:
     fix = "make it a writable folder, or name another with -o FILE or --set folders.reports=FOLDER"
-    return Unavailable(f"the report's folder {folder} cannot be used ({reason})", fix=fix)
+    return Unavailable(f"the output's folder {folder} cannot be used ({reason})", fix=fix)
 
 
 def plain(text: str) -> str:
