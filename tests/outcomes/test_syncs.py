@@ -123,6 +123,14 @@ def test_times_words_places_and_settings_identify_nobody(tmp_path, value):
     assert not found(tmp_path / "r", one)
 
 
+def test_chance_that_reads_as_words_is_told_by_what_others_hold_in_that_cookie(tmp_path):
+    spoken = page("https://partner.test/?v=JzumygSMYawc", value="v2|JzumygSMYawc|1")
+    other = page("https://nobody.test/", account="vanilla-1", value="v2|t4Gx0pQz71mB|1")
+    assert not found(tmp_path / "alone", spoken)
+    both = found(tmp_path / "both", spoken, other)
+    assert both == {("tracker.test", "partner.test", "plain", "url")}
+
+
 def test_what_ends_with_the_browser_or_soon_after_is_a_session(tmp_path):
     for number, lifetime in enumerate((None, 1800, 20 * 86_400)):
         one = Page("fashion-1", after=[cookie("tracker.test", "sid", UID, lifetime)])

@@ -79,8 +79,10 @@ def identifiers(accounts: Mapping[str, Sequence[PageVisit]]) -> dict[str, list[I
     What two accounts share identifies neither; with a single account this cannot be told.
     """
     held = {account: _held(visits) for account, visits in accounts.items()}
-    shared = _shared(held.values())
-    return {account: _owned(_identifying(cookies, shared)) for account, cookies in held.items()}
+    shared, kin = _shared(held.values()), _kin(held.values())
+    return {
+        account: _owned(_identifying(cookies, shared, kin)) for account, cookies in held.items()
+    }
 
 
 _Key = tuple[str, str]
@@ -143,8 +145,23 @@ def _runs(field: str) -> Iterator[str]:
             yield ".".join(pieces[first : first + length])
 
 
+def _kin(held: Iterable[Mapping[_Key, _Held]]) -> set[tuple[_Key, int]]:
+    """Cookies, and lengths of values or parts in them, that are chance in some account.
+
+    What reads as words in another account's cookie of that name is of the same kind.
+    """
+    return {
+        (key, len(token))
+        for cookies in held
+        for key, cookie in cookies.items()
+        for value, time in cookie.values.items()
+        for token in {unquote(value).strip('"'), *parts(value)}
+        if is_random(token, time)
+    }
+
+
 def _identifying(
-    cookies: Mapping[_Key, _Held], shared: set[str]
+    cookies: Mapping[_Key, _Held], shared: set[str], kin: set[tuple[_Key, int]]
 ) -> Iterator[tuple[float, Identifier]]:
     """Identifiers with the time they were first seen."""
     for (site, name), held in cookies.items():
@@ -154,7 +171,8 @@ def _identifying(
             whole = {unquote(value).strip('"')} if steady else set()
             own = {part for part in parts(value) if steady or held.parts_at_end[part] >= 2}
             for token in sorted(whole | own):
-                if token not in shared and is_random(token, time):
+                of_a_kind = ((site, name), len(token)) in kin
+                if token not in shared and is_random(token, time, words=of_a_kind):
                     yield time, Identifier(site, name, token)
 
 
@@ -178,11 +196,16 @@ def _owned(found: Iterable[tuple[float, Identifier]]) -> list[Identifier]:
     return sorted(owners, key=lambda one: (one.site, one.cookie, one.value))
 
 
-def is_random(token: str, time: float) -> bool:
-    """Whether a value could be an identifier: long enough, and neither word, place nor time."""
+def is_random(token: str, time: float, *, words: bool = False) -> bool:
+    """Whether a value could be an identifier: long enough, and neither word, place nor time.
+
+    With ``words`` it may read as words, as chance will now and then.
+    """
     if not MIN_LENGTH <= len(token) <= MAX_LENGTH or bits(token) < MIN_BITS:
         return False
-    if is_address(token) or _are_words(token) or _PLACE.fullmatch(token) or _DATE.fullmatch(token):
+    if not words and _are_words(token):
+        return False
+    if is_address(token) or _PLACE.fullmatch(token) or _DATE.fullmatch(token):
         return False
     return not _is_clock(token, time)
 
