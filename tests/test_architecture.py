@@ -17,7 +17,7 @@ TABLE = {
     else None
     for match in ROW.finditer((ROOT / "docs/architecture.md").read_text())
 }
-SHARED = {"certificates", "domains", "errors", "npm"}
+SHARED = {"certificates", "domains", "errors", "npm", "resolvers"}
 
 
 def room_of(path: Path) -> str:

@@ -11,6 +11,7 @@ from echoaudit.errors import BadInput, Unavailable
 from echoaudit.instruments.gateway import Gateway, check, doh, resolver, rules
 from echoaudit.instruments.gateway.blocklist import is_blocked, parse_blocklist, read_blocklists
 from echoaudit.instruments.gateway.lan import lan_of
+from echoaudit.resolvers import RESOLVERS
 from echoaudit.study.models import GatewaySettings
 
 DEVICES = {"b-1": "fc:a1:83:00:00:02", "a-1": "FC:A1:83:00:00:01"}
@@ -78,7 +79,7 @@ def rules_of(**values: object) -> str:
         "lan0", "192.168.77.1/24", forwarding=False, addressed=True, bridge_rules=False
     )
     drops = rules.Drops(quic=True, dot=False, doh=True)
-    known = doh.resolvers().addresses
+    known = doh.addresses()
     return rules.ruleset(lan, proxy_port=8081, drops=drops, resolvers=known, before=before)
 
 
@@ -117,13 +118,14 @@ def test_counts_are_of_one_device_and_one_session() -> None:
     assert rules.counted_since(before, after, "fc:a1:83:00:00:02")["quic"]["packets"] == 7
 
 
-def test_known_resolvers_are_of_public_addresses_and_each_listed_once() -> None:
-    known = doh.resolvers()
-    assert all(network.is_global for network in known.addresses)
-    for one, other in itertools.pairwise(known.addresses):
+def test_known_resolvers_are_of_public_addresses_and_each_listed_once(tmp_path: Path) -> None:
+    known = doh.addresses()
+    assert all(network.is_global for network in known)
+    for one, other in itertools.pairwise(known):
         assert not one.overlaps(other), "nft would refuse the set"
-    assert {IPv4Network("8.8.8.8"), IPv4Network("1.1.1.1")} <= set(known.addresses)
-    assert list(parse_blocklist("\n".join(known.names), doh.FILE)) == list(known.names)
+    assert {IPv4Network("8.8.8.8"), IPv4Network("1.1.1.1")} <= set(known)
+    names = [name for resolver in RESOLVERS for name in resolver.names]
+    assert list(parse_blocklist("\n".join(names), tmp_path / "names")) == names
 
 
 def test_dns_over_https_is_counted_before_the_proxy_takes_it(tmp_path: Path) -> None:

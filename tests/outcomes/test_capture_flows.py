@@ -491,6 +491,7 @@ def hello_with(extension: int, body: bytes) -> bytes:
     [
         (secure("resolver.example", server_port=853).packets, "DNS over TLS"),
         (secure("dns.google").packets, "DNS over HTTPS"),
+        (secure("one.dns.nextdns.io").packets, "DNS over HTTPS"),
         (Talk().open().send(True, hello_with(0xFE0D, b"\0" * 40)).packets, "Encrypted ClientHello"),
         ([udp(True, b"\x41" * 40, server=SERVER, server_port=853)], "DNS over QUIC"),
     ],

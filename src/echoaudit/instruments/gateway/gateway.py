@@ -19,6 +19,7 @@ from echoaudit.instruments.gateway.names import NameLog, Parser
 from echoaudit.instruments.gateway.probes import Prober
 from echoaudit.instruments.gateway.proxy import Proxy, free_port
 from echoaudit.instruments.gateway.session import Session
+from echoaudit.resolvers import NAMES
 from echoaudit.study.models import GatewaySettings
 
 _POLL = 0.05
@@ -69,7 +70,7 @@ class Gateway:
         self._lan: Lan = lan_of(settings, devices)
         self._blocked = read_blocklists(settings.block)
         if settings.doh == "drop":
-            self._blocked |= doh.resolvers().names
+            self._blocked |= NAMES
         self._leases = state / "leases"
         accounts = {client.ip: client.account for client in self._lan.clients}
         self._names = NameLog(state / "names", accounts, Parser(self._blocked))
@@ -173,7 +174,7 @@ class Gateway:
                     dot=settings.dot == "drop",
                     doh=settings.doh == "drop",
                 ),
-                resolvers=doh.resolvers().addresses,
+                resolvers=doh.addresses(),
                 before=before,
             )
         )

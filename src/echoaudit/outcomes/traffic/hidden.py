@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from echoaudit.outcomes.traffic.flows import Flow
+from echoaudit.resolvers import is_doh
 
 _DOT_PORT = 853
-_DOH = frozenset(
-    {
-        "chrome.cloudflare-dns.com", "cloudflare-dns.com", "dns.adguard-dns.com", "dns.google",
-        "dns.nextdns.io", "dns.quad9.net", "dns10.quad9.net", "dns11.quad9.net", "doh.dns.sb",
-        "doh.opendns.com", "doh.umbrella.com", "mozilla.cloudflare-dns.com",
-        "one.one.one.one", "1dot1dot1dot1.cloudflare-dns.com",
-    }
-)  # fmt: skip
-"""Names under which public resolvers serve DNS over HTTPS."""
 
 
 def hides(flow: Flow) -> str:
@@ -25,6 +17,6 @@ def hides(flow: Flow) -> str:
     """
     if flow.server_port == _DOT_PORT:
         return "DNS over TLS" if flow.protocol == "tcp" else "DNS over QUIC"
-    if flow.server_port == 443 and flow.sni in _DOH:
+    if flow.server_port == 443 and is_doh(flow.sni):
         return "DNS over HTTPS"
     return "Encrypted ClientHello" if flow.ech else ""
