@@ -15,6 +15,7 @@ from echoaudit.outcomes.ads import TABLE as WEB_ADS
 from echoaudit.outcomes.data_requests import TABLE as DATA_REQUESTS
 from echoaudit.outcomes.enabling import TABLE as ENABLING
 from echoaudit.outcomes.interests import TABLE as INTERESTS
+from echoaudit.outcomes.web_contacts import TABLE as WEB_CONTACTS
 from echoaudit.study.models import Claim
 
 CLAIM = Claim(claim="fashion-above-vanilla", treated="fashion", control="vanilla")
@@ -169,6 +170,22 @@ def syncs(personas):
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def web_contacts(personas):
+    """A page's own host, a third party, and an auction on a server."""
+    asked = [("www.news.example", "", False), ("c.amazon-adsystem.com", "", True),
+             ("aax.amazon-adsystem.com", "apstag", True)]  # fmt: skip
+    return WEB_CONTACTS.conform(
+        {
+            "visit": f"{account}/visits/a1-daily-news", "account": account, "persona": persona,
+            "phase": "after", "round": 1, "site": "daily-news", "host": host, "kind": kind,
+            "requests": 2, "first_time": START, "third_party": third,
+            "domain": host.partition(".")[2], "organisation": "Amazon" if third else "",
+            "role": "advertising" if third else "unknown", "role_source": "",
+        }
+        for account, persona in people(personas) for host, kind, third in asked
+    )  # fmt: skip
 
 
 def ads(personas, treated):
@@ -343,6 +360,7 @@ def simulate(claims, *, personas=None, lifts=None, answered=True, confounded=0, 
     said.loc[mixed, "answered_by"] = "other skill"
     said.loc[mixed, "answerer"] = list(SKILLS.values())[-1]
     said.loc[mixed, "confounded"] = True
+    tables["web_contacts"] = web_contacts(personas)
     tables["ads"] = ads(personas, treated)
     tables["data_requests"] = data_requests(personas)
     tables["interests"] = interests(tables["data_requests"], treated)

@@ -107,11 +107,18 @@ def paper():
     return page(lifts={"fashion": 1.9})
 
 
+def test_auctions_that_no_script_sees_are_told_with_whom_the_pages_asked(paper):
+    section = paper.partition('<section id="web-contacts"')[2].partition("</section>")[0]
+    assert "On 9 visits the pages asked 1 third party." in section
+    assert "Auctions whose bids no script sees were begun with Amazon\u2019s tag on 9" in section
+    assert "amazon-adsystem.com" in section
+
+
 def test_sections_come_in_the_order_a_reader_asks(paper):
     reader = Reader(paper)
     assert [a["id"] for a in reader.all("section")] == [
         "verdicts", "coverage", "bids", "checks", "speech", "endpoints", "shares", "data", "syncs",
-        "ads", "interests", "density", "method", "limits", "versions",
+        "web-contacts", "ads", "interests", "density", "method", "limits", "versions",
     ]  # fmt: skip
     assert {a["href"][1:] for a in reader.all("a") if a["href"] != "#verdicts"} | {"verdicts"} == {
         a["id"] for a in reader.all("section")

@@ -45,6 +45,7 @@ LOOKED: Mapping[str, Callable[[Tables], pd.DataFrame]] = {
     "bids": visited,
     "bid_rate": visited,
     "partner_bids": visited,
+    "web_contacts": visited,
     "ads": visited,
     "ad_creatives": visited,
     "ad_channels": visited,

@@ -39,6 +39,7 @@ class Opened:
         enabling: pd.DataFrame
         bids: pd.DataFrame
         syncs: pd.DataFrame
+        web_contacts: pd.DataFrame
         ads: pd.DataFrame
         audio_segments: pd.DataFrame
         data_requests: pd.DataFrame

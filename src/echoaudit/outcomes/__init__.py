@@ -25,6 +25,7 @@ OUTCOMES: dict[str, str] = {
     "enabling": "echoaudit.outcomes.enabling",
     "bids": "echoaudit.outcomes.bids",
     "syncs": "echoaudit.outcomes.syncs",
+    "web_contacts": "echoaudit.outcomes.web_contacts",
     "ads": "echoaudit.outcomes.ads",
     "audio_segments": "echoaudit.outcomes.audio_segments",
     "data_requests": "echoaudit.outcomes.data_requests",

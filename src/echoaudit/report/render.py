@@ -24,6 +24,7 @@ from echoaudit.report import (
     shares,
     speech,
     syncs,
+    web_contacts,
 )
 from echoaudit.report.brief import TERMS, brief
 from echoaudit.report.method import limits, method, versions
@@ -127,10 +128,17 @@ def _sections(
         shares.section(tables["attribution"], tables["shares"], tables["reach"], accounts, skills),
         data_types.section(_kept(tables, "data_types"), tables["decrypted"], skills),
         syncs.section(tables["syncs"], tables["parties"]),
+        *_web_contacts(tables),
         *_ads(tables, pictures),
         *_interests(tables),
         density.section(tables["endpoints"], tables["captures"]),
     ]
+
+
+def _web_contacts(tables: Mapping[str, pd.DataFrame]) -> Iterator[Section]:
+    """Only where pages were visited."""
+    if len(tables["web_contacts"]):
+        yield web_contacts.section(tables["web_contacts"])
 
 
 def _ads(tables: Mapping[str, pd.DataFrame], pictures: Mapping[str, bytes]) -> Iterator[Section]:
