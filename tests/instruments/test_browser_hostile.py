@@ -65,6 +65,11 @@ def page(script):
     return Answer(f"<p>hello<script>{script}</script>")
 
 
+def waits_for(path):
+    """A script without whose answer the page is not loaded, however slow the machine."""
+    return f"const r = new XMLHttpRequest(); r.open('GET', '{path}', false); r.send()"
+
+
 DOWNLOAD = [("Content-Disposition", "attachment; filename=evil.zip")]
 FRAMES = Answer("<iframe src='/1?a'></iframe><iframe src='/1?b'></iframe>")
 KINDS = {
@@ -72,7 +77,7 @@ KINDS = {
     "ten gigabytes": Kind(
         {
             "/1": flood,
-            "/2": page("fetch('/big').then((answer) => answer.text())"),
+            "/2": page(waits_for("/big")),
             "/big": flood,
         },
         {"failed"},
@@ -81,7 +86,7 @@ KINDS = {
     "gzip bomb": Kind(
         {
             "/1": Answer(BOMB, headers=ZIPPED),
-            "/2": page("fetch('/bomb').then((answer) => answer.text())"),
+            "/2": page(waits_for("/bomb")),
             "/bomb": Answer(BOMB, headers=ZIPPED),
         },
         {"failed"},

@@ -18,7 +18,7 @@ STEPS = tuple(Step(f"fashion-1/sessions/0{n}-x", "session", WHO) for n in range(
 
 def runner(finished: set[str], gap: float) -> Runner:
     config = Config(config="test", conversation=Conversation(gap=gap))
-    recording: Any = SimpleNamespace(finished=finished)
+    recording: Any = SimpleNamespace(finished=finished, events=tuple)
     progress: Any = SimpleNamespace(note=print)
     return Runner(config, Plan(()), recording, Rooms(Path("p"), Path("s")), progress)
 
