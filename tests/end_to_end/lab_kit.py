@@ -92,7 +92,7 @@ class Lab:
             self._wait_for(name, account, running)
             server = next(p for p in _descendants(running.pid) if "pulseaudio" in _command_of(p))
             # The server's socket is on the private /run of the lab's machine.
-            socket = f"/proc/{server}/root/run/echoaudit-air/pulse"
+            socket = f"/proc/{server}/root/run/echoaudit-air/0/pulse"
             control = ["pactl", "-s", f"unix:{socket}"]
             listed = subprocess.check_output([*control, "list", "short", "modules"], text=True)
             sink = f"sink_name={account}-room "
