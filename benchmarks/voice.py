@@ -237,6 +237,7 @@ def _told(sentence: Sentence, turn: Turn, skills: dict[str, StockedSkill]) -> st
         reply=turn.heard.text,
         spoke=turn.answered,
         told=frozenset(),
+        directed=frozenset(),
         hosts=frozenset(),
     )
     return judge(words, {"skills": [s.skill.model_dump(mode="json") for s in skills.values()]}).by
@@ -278,7 +279,8 @@ def in_rooms(arguments: argparse.Namespace) -> int:
     missed = False
     print(f"{len(sentences)} sentences, air: {arguments.air}, {arguments.rooms} rooms")
     print(f"{'room':<8}{'said':>6}{'woke':>6}{'right':>7}{'rate':>8}{'reported':>10}{'silent':>8}")
-    for snr in (None, *arguments.snr):
+    clean = [] if arguments.noise_only else [None]
+    for snr in (*clean, *arguments.snr):
         with (
             jobs(arguments, Room(snr_db=snr), sentences) as made,
             ProcessPoolExecutor(len(made)) as pool,
@@ -344,6 +346,7 @@ def main() -> int:
     parser.add_argument("--air", choices=("real", "fast"), default="real")
     parser.add_argument("--rooms", type=int, default=2, help="Echos at once")
     parser.add_argument("--snr", type=float, nargs="*", default=[15.0], help="dB")
+    parser.add_argument("--noise-only", action="store_true", help="no silent room")
     parser.add_argument("--phases", type=int, default=10)
     parser.add_argument("--piper", type=Path, nargs="*", default=[], help="files of piper's voices")
     parser.add_argument("--seed", type=int, default=1)
