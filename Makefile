@@ -13,9 +13,9 @@ unexport PYTHONDONTWRITEBYTECODE
 run: setup
 	@$(BIN)/echoaudit run personas/fashion.yaml $(ARGS)
 
-# Tests wait a good deal, so four share two cores. Real sound needs the cores for itself, or it is lost.
+# Tests wait a good deal, so three share two cores; browsers lose their patience when four do. Real sound needs the cores for itself, or it is lost.
 test: setup lint
-	@$(BIN)/pytest -n 4 --dist worksteal -m "not lab and not sound" $(ARGS)
+	@$(BIN)/pytest -n 3 --dist worksteal -m "not lab and not sound" $(ARGS)
 	@$(BIN)/pytest -m "lab or sound" $(ARGS)
 
 setup:
