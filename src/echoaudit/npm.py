@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import subprocess
+import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from echoaudit.errors import Unavailable
+from echoaudit.errors import EchoauditError, Unavailable
 
 FETCH_SECONDS = 180
 
@@ -80,6 +82,16 @@ def _pack(package: Package, folder: Path) -> bytes:
     if len(archives) != 1:
         raise Unavailable(f"npm left no archive of {package.name}", fix=fix)
     return archives[0].read_bytes()
+
+
+def set_up(ensure: Callable[[], object]) -> int:
+    """Run a step of set-up; its exit code, after a line about what is missing."""
+    try:
+        ensure()
+    except EchoauditError as error:
+        print(f"setup: {error}", file=sys.stderr)
+        return int(error.exit_code)
+    return 0
 
 
 def _reason(error: subprocess.CalledProcessError) -> str:

@@ -90,8 +90,10 @@ def _scores(
     contacted = [row for row in endpoints if row["contacted"]]
     blocked = [row for row in endpoints if row["state"] == "blocked"]
     windows = [(id_, account, first, last) for id_, account, _, first, last in visits]
+    world = read_world(state)
+    answers = world.get("asked", {})
     asked = {
-        step.id: read_world(state).get("asked", {})
+        step.id: answers
         for kind in ("session", "idle", "stream")
         for step in recording.steps(kind)
         if step.has("probes.jsonl")
@@ -101,7 +103,7 @@ def _scores(
     told = score_contacts.score_data_types(rows("data_types"), read_contacts(state), decrypted)
     scores = [
         score_contacts.score_endpoints(contacted, read_contacts(state), sessions, opened, asked),
-        score_contacts.score_roles(contacted + blocked, read_world(state)["roles"]),
+        score_contacts.score_roles(contacted + blocked, world["roles"]),
         score_contacts.score_blocked(blocked, read_contacts(state), sessions),
         score_contacts.score_attribution(rows("attribution"), read_contacts(state), sessions),
         *([told] if decrypted else []),

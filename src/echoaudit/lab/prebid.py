@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from echoaudit import npm
-from echoaudit.errors import EchoauditError, Unavailable
+from echoaudit.errors import Unavailable
 
 VERSION = "11.36.0"
 CORE = "prebid-core"
@@ -111,12 +111,7 @@ def _texts(tar: tarfile.TarFile) -> Iterable[tuple[str, str]]:
 
 def main() -> int:
     """Set-up step: make sure the script is there."""
-    try:
-        ensure_bundle()
-    except EchoauditError as error:
-        print(f"setup: {error}", file=sys.stderr)
-        return int(error.exit_code)
-    return 0
+    return npm.set_up(ensure_bundle)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from echoaudit import npm
-from echoaudit.errors import EchoauditError, Unavailable
+from echoaudit.errors import Unavailable
 
 VERSION = "16.23.0"
 SETUP = "python -m echoaudit.instruments.browser.consent_rules"
@@ -117,12 +117,7 @@ def usable(rules: Sequence[Rule], answer: Answer, *, framed: bool = False) -> li
 
 def main() -> int:
     """Set-up step: make sure the rule set is there."""
-    try:
-        ensure()
-    except EchoauditError as error:
-        print(f"setup: {error}", file=sys.stderr)
-        return int(error.exit_code)
-    return 0
+    return npm.set_up(ensure)
 
 
 if __name__ == "__main__":
