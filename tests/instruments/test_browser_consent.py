@@ -157,9 +157,10 @@ def test_of_unknown_banners_only_a_button_that_rejects_is_pressed(sites, answeri
 
 @pytest.mark.web
 def test_a_policy_of_ignoring_leaves_the_banner_standing(sites, browser, tmp_path):
-    sites.pages = {(NEWS, "/"): page(CMPS["cookieconsent3"]), (NEWS, "/seen"): Answer("")}
+    own = "ignoring.test"  # no other test's pages have left anything there
+    sites.pages = {(own, "/"): page(CMPS["cookieconsent3"]), (own, "/seen"): Answer("")}
     sites.log.clear()
-    visit = browser.visit(f"https://{NEWS}/", tmp_path)
+    visit = browser.visit(f"https://{own}/", tmp_path)
     assert (visit.consent.policy, visit.consent.state) == ("ignore", "ignored")
     assert not [seen for seen in sites.log if seen.path.startswith("/chosen")]
     assert json.loads((tmp_path / "storage.json").read_text()) == []
