@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -93,10 +94,8 @@ def test_what_is_said_raises_the_bids(paper: Run) -> None:
 
 @pytest.mark.lab
 def test_findings_recover_the_planted_truth(paper: Run) -> None:
-    score = paper.ask("lab score")
-    for outcome in score["scores"]:
-        assert outcome["wrong"] == outcome["missed"] == [], outcome["outcome"]
-        assert outcome["planted"] > 0
+    score = recovered(paper)
+    assert all(outcome["planted"] > 0 for outcome in score["scores"])
     assert {s["outcome"] for s in score["scores"]} == {
         "endpoints",
         "roles",
@@ -222,8 +221,7 @@ def test_a_world_never_seen_before_is_recovered(lab: Lab) -> None:
     run = lab.run(
         "other", "gardener.yaml", lab__world="./other_world.yaml", **open_, **some, **FAST
     )
-    score = run.ask("lab score")
-    assert all(not s["wrong"] and not s["missed"] for s in score["scores"])
+    score = recovered(run)
     # Its few idle seconds tell nobody's chatter from a skill's contacts.
     assert {s["outcome"] for s in score["scores"] if not s["planted"]} <= {"attribution"}
     assert run.conclusion["state"] == "supported"
@@ -274,7 +272,15 @@ def test_killed_again_and_again_nothing_is_lost_doubled_or_claimed(lab: Lab) -> 
     parts = [name for name in finished if name not in planned]
     assert sorted(finished) == sorted([*planned, *parts])
     nothing_delivered_is_said_again(killed, "fashion-1")
-    assert all(not s["wrong"] and not s["missed"] for s in killed.ask("lab score")["scores"])
+    recovered(killed)
+
+
+def recovered(run: Run) -> Any:
+    """The score of a run that found all that its world planted, and nothing else."""
+    score = run.ask("lab score")
+    keys = ("outcome", "wrong", "missed")
+    assert not [{k: s[k] for k in keys} for s in score["scores"] if s["wrong"] or s["missed"]]
+    return score
 
 
 def nothing_delivered_is_said_again(run: Run, account: str) -> None:
