@@ -22,6 +22,8 @@ from echoaudit.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "recording"
+PATIENCE = 240
+"""Seconds that a command may take on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Stranger:
     def command(self, *arguments: str, env: Mapping[str, str] | None = None) -> Said:
         done = subprocess.run(
             [sys.executable, "-m", "echoaudit", *arguments],
-            cwd=self.folder, capture_output=True, text=True, timeout=60, check=False,
+            cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE, check=False,
             env={**os.environ, **(env or {})},
         )  # fmt: skip
         return Said(done.returncode, done.stdout, done.stderr)
@@ -97,7 +99,7 @@ class Stranger:
         """A line of bash in which ``$0`` is the interpreter."""
         done = subprocess.run(
             ["bash", "-c", line, sys.executable],
-            cwd=self.folder, capture_output=True, text=True, timeout=60, check=False,
+            cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
         return Said(done.returncode, done.stdout, done.stderr)
 
@@ -106,7 +108,7 @@ def _become(arguments: tuple[str, ...], folder: Path, out: int, err: int) -> NoR
     code: Any = 70
     try:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(60)
+        signal.alarm(PATIENCE)
         os.dup2(out, 1)
         os.dup2(err, 2)
         sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))

@@ -27,12 +27,12 @@ def test_a_whole_recording_is_whole(stranger: Stranger) -> None:
 
 def test_json_is_json(stranger: Stranger) -> None:
     folder = str(stranger.recording())
-    assert stranger.command("verify", folder, "--json").json["problems"] == []
-    assert stranger.command("status", folder, "--json").json["state"] == "sealed"
-    assert stranger.command("replay", "--check", folder, "--json").json == {"differences": []}
-    told = stranger.command("replay", folder, "--json", "-o", "page.html").json
+    assert stranger.in_fork("verify", folder, "--json").json["problems"] == []
+    assert stranger.in_fork("status", folder, "--json").json["state"] == "sealed"
+    assert stranger.in_fork("replay", "--check", folder, "--json").json == {"differences": []}
+    told = stranger.in_fork("replay", folder, "--json", "-o", "page.html").json
     assert told["report"] == "page.html" and told["conclusions"][0]["state"]
-    plan = stranger.command("run", "personas", "--dry-run", "--json").json
+    plan = stranger.in_fork("run", "personas", "--dry-run", "--json").json
     assert plan["waves"]
     assert (stranger.folder / "page.html").read_bytes().startswith(b"<!")
 
@@ -71,7 +71,7 @@ DAMAGE = (one_byte, journal_line, journal_tail, file_too_many, step_gone)
 def test_verify_finds_damage(stranger: Stranger, damage: Callable[[Path], None]) -> None:
     recording = stranger.recording()
     damage(recording)
-    said = stranger.command("verify", str(recording))
+    said = stranger.in_fork("verify", str(recording))
     assert said.code == ExitCode.DIFFERENT and said.err == ""
     assert re.search(r"[1-9]\d* problems$", said.out.strip())
 
@@ -98,7 +98,7 @@ def test_one_changed_number_in_a_conclusion_is_found(stranger: Stranger) -> None
     recording = stranger.recording()
     path = recording / "findings" / "conclusions.json"
     path.write_text(re.sub(r'"alpha":0.\d+', '"alpha":0.06', path.read_text(), count=1))
-    said = stranger.command("replay", "--check", str(recording))
+    said = stranger.in_fork("replay", "--check", str(recording))
     assert said.code == ExitCode.DIFFERENT
     assert "alpha: recorded 0.06, recomputed 0.05" in said.out
 
@@ -112,7 +112,7 @@ def test_one_changed_number_in_a_table_is_found(stranger: Stranger) -> None:
     prices[index] += 0.01
     column = pa.array(prices, table.schema.field("cpm").type)
     pq.write_table(table.set_column(table.schema.get_field_index("cpm"), "cpm", column), path)
-    said = stranger.command("replay", "--check", str(recording))
+    said = stranger.in_fork("replay", "--check", str(recording))
     assert said.code == ExitCode.DIFFERENT
     assert "bids.parquet" in said.out and "cpm" in said.out
 
@@ -121,7 +121,7 @@ def test_findings_that_are_missing_or_trash_are_found(stranger: Stranger) -> Non
     recording = stranger.recording()
     (recording / "findings" / "bids.parquet").write_bytes(b"trash")
     (recording / "findings" / "syncs.parquet").unlink()
-    said = stranger.command("replay", "--check", str(recording))
+    said = stranger.in_fork("replay", "--check", str(recording))
     assert said.code == ExitCode.DIFFERENT
     assert "bids.parquet: recorded no readable table" in said.out
     assert "syncs.parquet: recorded nothing" in said.out

@@ -19,9 +19,9 @@ from echoaudit.errors import ExitCode
 pytestmark = [pytest.mark.timeout(900)]
 HERE = Path(__file__).parent
 FEW = {"accounts__treated": "1", "accounts__control": "3"}
-KILLS = ((0, 1), (0, 3), (1, 0.2), (5, 0.7), ("fashion-1", 0.3), (14, 1))
+KILLS = ((0, 3), (5, 0.7), ("fashion-1", 0.3))
 """When a run is killed, as seconds after a number of steps or after an account's first answer:
-starting, signing in, visiting, talking, visiting again."""
+starting, visiting, talking."""
 
 
 @dataclass

@@ -82,7 +82,7 @@ def test_every_flipped_bit_of_the_other_files_is_found(small):
     order = random.Random(1)
     for path, content in files.items():
         bits = range(len(content) * 8)
-        for bit in order.sample(bits, min(300, len(bits))):
+        for bit in order.sample(bits, min(80, len(bits))):
             (small / path).write_bytes(flipped(content, bit))
             assert verify(small), f"{path} bit {bit}"
         (small / path).write_bytes(content)
@@ -273,7 +273,7 @@ event_names = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(event_names, json_values), max_size=4), st.booleans())
 def test_any_forged_journal(tmp_path_factory, events, honest):
     folder = tmp_path_factory.getbasetemp() / "forged"
@@ -283,7 +283,7 @@ def test_any_forged_journal(tmp_path_factory, events, honest):
     what(folder, "full")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_mutation(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "mutated"

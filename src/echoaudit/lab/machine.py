@@ -20,7 +20,7 @@ from echoaudit.lab.topology import HostAddress, lan_mac, overlay
 
 __all__ = ["HostAddress", "Machine", "available", "enter", "inside", "lan_mac", "overlay"]
 
-START_PATIENCE = 30.0
+START_PATIENCE = 120.0
 _POLL = 0.02
 
 # Run by udhcpc; it may not change the address while it is renewed, or connections would break.

@@ -15,7 +15,7 @@ from echoaudit.instruments.browser.errors import BrowserCrashed, CommandFailed
 from echoaudit.instruments.browser.targets import Target, Targets
 from echoaudit.study.models import BrowserSettings
 
-OPENING = 5.0
+OPENING = 15.0
 """Seconds a new tab gets."""
 
 
