@@ -272,10 +272,13 @@ def with_plain_text():
     return Reader(page(change=lambda info, tables: poisoned(info, tables, "text")))
 
 
-@pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_text_in_every_field_is_shown_as_text(hostile):
+# The beginning of a text decides where it leads to as an address; all else is as bad anywhere.
+@pytest.mark.parametrize("at", range(0, len(HOSTILE), 5))
+def test_hostile_text_in_every_field_is_shown_as_text(at):
+    several = (HOSTILE[2], *HOSTILE[at : at + 5])
+
     def poison(info, tables):
-        return poisoned(info, tables, hostile)
+        return poisoned(info, tables, " · ".join(several))
 
     clean = with_plain_text()
     text = page(change=poison)
@@ -286,8 +289,9 @@ def test_hostile_text_in_every_field_is_shown_as_text(hostile):
     assert "1337" not in text
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]", text)
     text.encode()
-    visible = hostile.split("\u202e")[0].split("\x00")[0].split(" \ud800")[0]
-    assert visible in reader.text
+    for hostile in several:
+        visible = hostile.split("\u202e")[0].split("\x00")[0].split(" \ud800")[0]
+        assert visible in reader.text
 
 
 def test_endless_text_is_cut_and_says_so():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -92,26 +93,31 @@ class Row:
 
 def pivot(shares: pd.DataFrame, measure: Measure, *, attributed: bool = False) -> list[Row]:
     """The study's table: each party and purpose as a whole, then by organisation."""
-    own = shares.assign(value=shares[f"attributed_{measure}" if attributed else measure])
-    whole = int(own["value"].sum())
-    personas = sorted(set(own["persona"].astype(str)))
+    column = f"attributed_{measure}" if attributed else measure
+    whole = int(shares[column].sum())
+    personas = sorted(set(shares["persona"].astype(str)))
+    sums: dict[tuple[str, str], dict[str, Counter[str]]] = {
+        (party, purpose): {} for party in PARTIES for purpose in PURPOSES
+    }
+    names = ["party", "purpose", "organisation", "persona", column]
+    for party, purpose, organisation, persona, value in shares[names].itertuples(index=False):
+        known = sums[party, purpose].setdefault(str(organisation), Counter())
+        known[str(persona)] += int(value)
     rows = []
-    for party in PARTIES:
-        for purpose in PURPOSES:
-            part = own[(own["party"] == party) & (own["purpose"] == purpose)]
-            # What the study has is shown when it is nothing, too.
-            if part["value"].any() or "unknown" not in (party, purpose):
-                rows.append(_row((party, purpose, TOTAL), part, personas, whole))
-            for organisation, its in part.groupby("organisation", sort=True):
-                if its["value"].any():
-                    rows.append(_row((party, purpose, str(organisation)), its, personas, whole))
+    for (party, purpose), by_organisation in sums.items():
+        everybody: Counter[str] = sum(by_organisation.values(), Counter())
+        # What the study has is shown when it is nothing, too.
+        if everybody or "unknown" not in (party, purpose):
+            rows.append(_row((party, purpose, TOTAL), everybody, personas, whole))
+        for organisation, its in sorted(by_organisation.items()):
+            if its.total():
+                rows.append(_row((party, purpose, organisation), its, personas, whole))
     return rows
 
 
-def _row(key: tuple[str, str, str], own: pd.DataFrame, personas: list[str], whole: int) -> Row:
-    sums = own.groupby("persona")["value"].sum()
-    total = int(own["value"].sum())
-    values = {persona: int(sums.get(persona, 0)) for persona in personas}
+def _row(key: tuple[str, str, str], sums: Counter[str], personas: list[str], whole: int) -> Row:
+    values = {persona: sums[persona] for persona in personas}
+    total = sums.total()
     return Row(*key, values, total, round(100 * total / whole, 2) if whole else None)
 
 
