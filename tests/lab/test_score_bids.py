@@ -29,14 +29,14 @@ def test_every_answer_in_its_state_is_right():
     found = recorded(
         ("rendered", 1.5), ("no-bid", None), ("timeout", None), ("timeout", 2.0), ("bid", 0.5)
     )
-    score = score_bids(found, log, WINDOWS)
+    score = score_bids(found, log, WINDOWS, {})
     assert (score.perfect, score.right, score.uncertain) == (True, 5, 0)
 
 
 @pytest.mark.parametrize("state", ["timeout", "requested"])
 def test_an_answer_that_came_too_late_for_the_page_is_uncertain_and_no_no_bid(state):
     log = truth(*[("bid", 1.5)] * 12)
-    score = score_bids(recorded(*[(state, None)] * 12), log, WINDOWS)
+    score = score_bids(recorded(*[(state, None)] * 12), log, WINDOWS, {})
     assert (score.perfect, score.found, score.uncertain) == (True, 0, 12)
 
 
@@ -52,13 +52,23 @@ def test_an_answer_that_came_too_late_for_the_page_is_uncertain_and_no_no_bid(st
     ],
 )
 def test_one_answer_taken_for_another_is_wrong(answer, found):
-    score = score_bids(recorded(found), truth(answer), WINDOWS)
+    score = score_bids(recorded(found), truth(answer), WINDOWS, {"v": 9})
     assert (len(score.wrong), len(score.missed), score.uncertain) == (1, 1, 0)
 
 
 def test_a_timeout_where_nobody_was_asked_is_invented():
-    score = score_bids(recorded(("timeout", None)), [], WINDOWS)
+    score = score_bids(recorded(("timeout", None)), [], WINDOWS, {"other": 1})
     assert score.wrong == ("v top b0 timeout 1",)
+
+
+def test_a_timeout_of_a_request_that_never_arrived_is_uncertain():
+    found = recorded(("timeout", None), ("timeout", None))
+    score = score_bids(found, [], WINDOWS, {"v": 1})
+    assert (score.wrong, score.uncertain) == (("v top b1 timeout 1",), 1)
+    # A timeout that was planted has left a request without answer, too.
+    score = score_bids(found, truth(("late", 2.0)), WINDOWS, {"v": 1})
+    assert (score.right, score.wrong, score.uncertain) == (1, ("v top b1 timeout 1",), 0)
+    assert score_bids(found, truth(("late", 2.0)), WINDOWS, {"v": 2}).perfect
 
 
 # --- ads --------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -108,7 +109,7 @@ def _scores(
         score_contacts.score_attribution(rows("attribution"), read_contacts(state), sessions),
         *([told] if decrypted else []),
         rules.score_syncs(rows("syncs"), rules.within(syncs, windows)),
-        rules.score_bids(rows("bids"), bids, windows),
+        rules.score_bids(rows("bids"), bids, windows, _unanswered(recording)),
         *_ads(recording, rows, bids, windows),
         *_shop_ads(rows, list(read_log(state, "shop_ads")), windows),
         *_consents(recording, rows, state),
@@ -169,6 +170,16 @@ def _consents(
         for view in re.findall(r"[?&]view=([0-9a-f]{16})", request.url)
     }
     yield score_consents(rows("steps"), log, views)
+
+
+def _unanswered(recording: Recording) -> Counter[str]:
+    """By visit, the number of requests that got no answer."""
+    return Counter(
+        step.id
+        for step in recording.steps("visit")
+        for entry in step.json("page.har")["log"]["entries"]
+        if not entry["response"]["status"]
+    )
 
 
 def _cookies(recording: Recording) -> Iterator[tuple[str, str]]:

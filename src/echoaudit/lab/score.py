@@ -111,19 +111,24 @@ def within(log: Iterable[Row], windows: Sequence[tuple[str, str, float, float]])
 
 
 def score_bids(
-    found: Iterable[Row], log: Iterable[Row], windows: Sequence[tuple[str, str, float, float]]
+    found: Iterable[Row],
+    log: Iterable[Row],
+    windows: Sequence[tuple[str, str, float, float]],
+    unanswered: Mapping[str, int],
 ) -> Score:
     """Compare every answer of the exchange with what the browsers recorded.
 
     A price, a no-bid and a timeout are three different answers. When the exchange answered and
     the browser recorded that it waited in vain, the answer came too late for the page: the machine
     was slow. Such pairs are ``uncertain``, neither right nor wrong; a late answer that the browser
-    calls a no-bid is wrong.
+    calls a no-bid is wrong. Uncertain is also a timeout that the exchange knows nothing of, when
+    the visit has a request without answer for it: on a slow machine it never arrived.
 
     Args:
         found: rows of the bids outcome (``visit``, ``slot``, ``bidder``, ``state``, ``cpm``).
         log: the exchange's log (``account``, ``time``, ``slot``, ``bidder``, ``answer``, ``cpm``).
         windows: (visit, account, started, ended) of each finished visit.
+        unanswered: number of requests without answer by visit, where there are any.
     """
     recorded = Counter((r["visit"], r["slot"], r["bidder"], _recorded(r)) for r in found)
     planted = Counter(
@@ -133,8 +138,9 @@ def score_bids(
     )
     late = _overdue(recorded, planted)
     recorded -= Counter({(*cell, TIMEOUT): number for cell, number in late.items()})
-    score = compare("bids", _numbered(recorded), _numbered(planted))
-    return replace(score, uncertain=late.total())
+    lost = _lost(recorded, planted, unanswered)
+    score = compare("bids", _numbered(recorded - lost), _numbered(planted))
+    return replace(score, uncertain=late.total() + lost.total())
 
 
 Cell = tuple[str, str, str]
@@ -168,6 +174,23 @@ def _overdue(recorded: Counter[Answer], planted: Counter[Answer]) -> Counter[Cel
             late[key] += 1
             planted[*key, answer] -= 1
     return late
+
+
+def _lost(
+    recorded: Counter[Answer], planted: Counter[Answer], unanswered: Mapping[str, int]
+) -> Counter[Answer]:
+    """Timeouts of which the exchange knows nothing, at most as many as requests went unanswered.
+
+    Planted timeouts leave requests without answer, too.
+    """
+    left = Counter(unanswered)
+    left.subtract(visit for visit, _, _, answer in planted.elements() if answer == TIMEOUT)
+    lost: Counter[Answer] = Counter()
+    for row in sorted((recorded - planted).elements()):
+        if row[3] == TIMEOUT and left[row[0]] > 0:
+            left[row[0]] -= 1
+            lost[row] += 1
+    return lost
 
 
 def _numbered(answers: Counter[Answer]) -> Rows:
