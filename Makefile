@@ -1,4 +1,4 @@
-# Two entries: `make run` (set up everything, run the study on the lab) and
+# Two entries: `make run` (set up what runs need, run the study on the lab) and
 # `make test` (set up everything, run all tests). Both can be repeated.
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -10,7 +10,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test setup lint lock clean
 
-run: setup
+run:
+	@PYTHON="$(PYTHON)" ./configs/setup/setup.sh runs
 	@$(BIN)/echoaudit run personas/fashion.yaml $(ARGS)
 
 # Tests wait a good deal, so three share two cores; browsers lose their patience when four do. Real sound needs the cores for itself, or it is lost.

@@ -6,8 +6,8 @@ pop-up, posts that need leave (CORS), a beacon, and two slots for which genuine 
 twelve bidders. ``--loads`` of them (40) are visited in turn by
 
 - ``echoaudit``: a whole visit, with everything recorded;
-- ``echoaudit, grid``: the same over a Selenium Grid of two nodes (with ``--grid``; its server is
-  fetched by ``python tests/instruments/grid_kit.py``);
+- ``echoaudit, grid``: the same over a Selenium Grid of two nodes (with ``--grid``; its server comes
+  with ``make setup``);
 - ``playwright``: bare Playwright with the same Chromium and flags, which loads the page, waits as
   echoaudit does until no request is open and the network has been silent for 0.3 s, counts requests
   and keeps nothing. (Its own ``networkidle`` never comes on these pages: it is not told the end of

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Installs what the lab and the tests need: system packages, Python packages, Prebid.js,
-# the rules for consent banners, axe-core.
+# setup.sh [runs|tests]: installs what runs on the lab need (system packages, Python packages,
+# Prebid.js, the rules for consent banners), and what tests need besides (Java, tools that check,
+# a Selenium server, axe-core) unless told "runs".
 # Each part is skipped when it is there already, so this can be run before every command.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 PYTHON="${PYTHON:-python3}"
 VENV=.venv
+FOR="${1:-tests}"
 
 fail() { printf 'setup: %s\n' "$*" >&2; exit 3; }
 
@@ -14,12 +16,13 @@ fail() { printf 'setup: %s\n' "$*" >&2; exit 3; }
 
 system_packages() {
   local wanted missing=() as_root=()
-  mapfile -t wanted < <(grep -vE '^(#|$)' configs/setup/packages.txt)
+  mapfile -t wanted < <(grep -hvE '^(#|$)' "$@")
   local name
   for name in "${wanted[@]}"; do
     case "$name" in
       # These may well come from elsewhere than the distribution; the tool is what counts.
       npm | gcc) command -v "$name" >/dev/null && continue ;;
+      default-jre-headless) command -v java >/dev/null && continue ;;
       python3-dev | python3-venv)
         [ "$(command -v "$PYTHON")" = /usr/bin/python3 ] || continue ;;
     esac
@@ -37,7 +40,7 @@ system_packages() {
   { "${as_root[@]}" apt-get update -q &&
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
       apt-get install -y -q --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 ||
-    { tail -n 15 "$log" >&2; fail "apt-get could not install: ${missing[*]}"; }
+    fail "apt-get could not install ${missing[*]}: $(grep -m 1 '^E:' "$log"); all it said: $log"
   rm -f "$log"
 }
 
@@ -55,24 +58,10 @@ python_packages() {
   printf '%s' "$want" >"$stamp"
 }
 
-# The checker that tests put into the report's page: fetched from npm, held against its hash.
-accessibility_checker() {
-  local version=4.14.1 file=.cache/axe/axe.min.js folder
-  local sha=29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c
-  holds() { [ -f "$1" ] && printf '%s  %s\n' "$sha" "$1" | sha256sum --check --status; }
-  holds "$file" && return
-  folder=$(mktemp -d)
-  npm pack --silent --pack-destination "$folder" "axe-core@$version" >/dev/null &&
-    tar -xzf "$folder/axe-core-$version.tgz" -C "$folder" package/axe.min.js ||
-    fail "npm could not fetch axe-core $version; check npm and the network"
-  holds "$folder/package/axe.min.js" || fail "npm gave another axe-core $version than the pinned one"
-  mkdir -p "${file%/*}"
-  mv "$folder/package/axe.min.js" "$file"
-  rm -r "$folder"
-}
-
-system_packages
+packages=(configs/setup/packages.txt)
+[ "$FOR" = tests ] && packages+=(configs/setup/packages-tests.txt)
+system_packages "${packages[@]}"
 python_packages
-accessibility_checker
 $VENV/bin/python -m echoaudit.lab.prebid
 $VENV/bin/python -m echoaudit.instruments.browser.consent_rules
+if [ "$FOR" = tests ]; then $VENV/bin/python tests/fetched.py; fi

@@ -1,23 +1,15 @@
-"""A genuine Selenium Grid on the loopback interface: a hub and nodes.
+"""A genuine Selenium Grid on the loopback interface: a hub and nodes, with little memory each.
 
-``python tests/instruments/grid_kit.py`` fetches the server's jar (34 MB) from the npm registry,
-checks it and keeps it in ``.cache/selenium``; Java must be there. Without either, tests of the grid
-are skipped.
+Set-up brings the server's jar (``tests/fetched.py``) and Java.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tarfile
-import tempfile
 import time
 import urllib.request
 from contextlib import suppress
@@ -26,35 +18,19 @@ from pathlib import Path
 from echoaudit.instruments.browser import chromium, processes
 from echoaudit.study.models import BrowserSettings
 
-VERSION = "4.20.0"
-PACKAGE = "@nightwatch/selenium-server"
-INTEGRITY = (
-    "sha512-QCztEGeC2sd1g3KU7guLW2a1Z4wC1BlCJl9P9Av3Qtfz"
-    "I4+EA7LKhDFha+CRxswmHHW0QQtYI9z0EZ8YSDNMZA=="
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from fetched import SELENIUM
+
+JAVA = (
+    "java",
+    "-Xmx128m",
+    # What starts soonest on few cores.
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
 )
-JAR = Path(__file__).parents[2] / ".cache" / "selenium" / f"selenium-server-{VERSION}.jar"
-STARTING = 60.0
-
-
-def is_here() -> bool:
-    """Whether a grid can be started."""
-    return JAR.is_file() and shutil.which("java") is not None
-
-
-def fetch() -> None:
-    """Fetch the jar; ``SystemExit`` when the registry gives another than the pinned one."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = ["npm", "pack", "--silent", "--pack-destination", folder, f"{PACKAGE}@{VERSION}"]
-        subprocess.run(command, check=True, timeout=300)
-        archive = next(Path(folder).glob("*.tgz")).read_bytes()
-    found = "sha512-" + base64.b64encode(hashlib.sha512(archive).digest()).decode()
-    if found != INTEGRITY:
-        raise SystemExit(f"{PACKAGE} {VERSION} is not the pinned one: {found}")
-    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
-        file = tar.extractfile(f"package/lib/{JAR.name}")
-        assert file is not None
-        JAR.parent.mkdir(parents=True, exist_ok=True)
-        JAR.write_bytes(file.read())
+STARTING = 300.0
+"""Seconds; it takes 7 on two idle cores."""
+ENDING = 30.0
 
 
 def free_ports(count: int) -> list[int]:
@@ -101,10 +77,19 @@ class Grid:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in [*self.nodes, self._hub]:
+        for process in self._all:
             processes.end_session(process.pid, patience=1.0)
             process.wait()
         self._log.close()
+
+    def left_over(self) -> list[int]:
+        """Processes of the grid, browsers on it included, that are there although it has ended."""
+
+        def members() -> list[int]:
+            return [pid for process in self._all for pid in processes.members(process.pid)]
+
+        processes.wait_until(lambda: not members(), ENDING)
+        return members()
 
     def lose(self, number: int) -> None:
         """Kill a node with all its browsers."""
@@ -115,9 +100,13 @@ class Grid:
         counts = [len(processes.members(node.pid)) for node in self.nodes]
         return counts.index(max(counts))
 
+    @property
+    def _all(self) -> list[subprocess.Popen[bytes]]:
+        return [*self.nodes, self._hub]
+
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            ["java", "-Xmx256m", "-jar", str(JAR), *arguments],
+            [*JAVA, "-jar", str(SELENIUM.path), *arguments],
             stdout=self._log,
             stderr=self._log,
             start_new_session=True,
@@ -125,18 +114,17 @@ class Grid:
         )
 
     def _await(self, nodes: int) -> None:
-        end = time.monotonic() + STARTING
-        while time.monotonic() < end:
+        def is_ready() -> bool:
             with suppress(OSError, ValueError):
-                with urllib.request.urlopen(f"{self.url}/status", timeout=2) as answer:
+                with urllib.request.urlopen(f"{self.url}/status", timeout=10) as answer:
                     found = json.load(answer)["value"]
-                if found["ready"] and len(found["nodes"]) == nodes:
-                    return
+                return bool(found["ready"]) and len(found["nodes"]) == nodes
+            return False
+
+        end = time.monotonic() + STARTING
+        while not is_ready():
+            ended = [one.args for one in self._all if one.poll() is not None]
+            if ended or time.monotonic() >= end:
+                self.__exit__()
+                raise RuntimeError(f"the grid did not start: see {self._log.name}; ended: {ended}")
             time.sleep(0.2)
-        self.__exit__()
-        raise TimeoutError(f"the grid was not ready within {STARTING:g} s")
-
-
-if __name__ == "__main__":
-    fetch()
-    sys.exit(0)
