@@ -46,7 +46,7 @@ ARGUMENTS = {
     ("run", "personas", "--set", "speaker.gain"): r"--set: found 'speaker\.gain'; allowed: KEY=",
     ("run", "personas", "--set", "speaker.gian=1"): r"--set speaker\.gian: .*did you mean 'gain'",
     ("run", "personas", "--set", "speaker.gain=9"): r"found 9 .*allowed: a number from 0 to 4",
-    ("run", "personas", "--world", "nope"): r"no world 'nope'; known: null, paper",
+    ("run", "personas", "--world", "nope"): r"no world 'nope'; known: null, null-streams, paper",
     ("run", "personas", "--world", "./nope.yaml"): r"no world file nope\.yaml",
     ("run", "personas", "--world", "paper", "--config", "configs/raspberry-pi.yaml"):
         r"--world: configs/raspberry-pi\.yaml has no lab",

@@ -92,10 +92,11 @@ def test_the_same_conversation_gives_the_same_sound(path, tmp_path):
     assert first == second
 
 
-def test_waits_are_counted_in_samples(path, tmp_path):
+@pytest.mark.parametrize(("silence", "patience"), [(7.0, 5.0), (0.9, 7.0)])
+def test_waits_are_counted_in_samples(path, tmp_path, silence, patience):
     canyon = Canyon(path)
     began = time.monotonic()
-    with conversation(path, silence=7.0) as (_, ear):
+    with conversation(path, silence=silence, patience=patience) as (_, ear):
         ear.rest(60)
         heard = ear.listen(tmp_path)
     assert time.monotonic() - began < 30

@@ -14,8 +14,10 @@ from echoaudit.instruments.audio import RATE
 from echoaudit.instruments.audio_ends import (
     FRAME,
     FRAME_SECONDS,
+    NOISE_FRAMES,
     BlockClock,
     Ending,
+    RecentLevels,
     SpeechDetector,
 )
 from echoaudit.instruments.microphone import Microphone
@@ -50,6 +52,17 @@ def test_speech_is_told_from_silence_and_noise(noise):
     assert heard[10:before].mean() < 0.02
     assert heard[before:-after].mean() > 0.6
     assert not heard[-after:].any()
+
+
+def test_the_quantile_of_recent_levels_is_numpys():
+    drawn = np.random.default_rng(3).choice([0.0, 5.0, 5.0, 700.0, 31.4159], 3 * NOISE_FRAMES)
+    drawn += np.repeat(np.random.default_rng(4).normal(0, 1, NOISE_FRAMES), 3)
+    levels = RecentLevels()
+    for count, level in enumerate(drawn, 1):
+        levels.add(level)
+        recent = drawn[max(0, count - NOISE_FRAMES) : count]
+        assert levels.quantile(0.1) == pytest.approx(np.quantile(recent, 0.1), abs=1e-9)
+    assert len(levels) == NOISE_FRAMES
 
 
 @pytest.mark.parametrize("noise", [0, 3, 1000, 6000])

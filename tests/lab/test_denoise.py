@@ -1,10 +1,14 @@
 """Noise is taken out, a voice stays."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from scipy.signal import istft, stft
 
 from echoaudit.instruments.voices import synthesise
-from echoaudit.lab.denoise import RATE, denoised
+from echoaudit.lab.denoise import HOP, RATE, WINDOW, denoised, sound_of, spectra
 from echoaudit.study.models import SpeakerSettings
 
 PAUSE = np.zeros(RATE // 2, np.int16)
@@ -36,3 +40,19 @@ def test_noise_sinks_and_the_voice_comes_nearer_to_what_was_said(voice):
 
 def test_silence_stays_silence():
     assert not denoised(np.zeros(RATE, np.int16)).any()
+
+
+@pytest.mark.parametrize("length", [WINDOW, WINDOW + 1, 3 * RATE, 3 * RATE - 77])
+def test_spectra_are_scipys_and_lead_back_to_the_sound(length):
+    sound = np.random.default_rng(length).normal(0, 3000, length)
+    _, _, expected = stft(sound, RATE, nperseg=WINDOW, noverlap=WINDOW - HOP)
+    found = spectra(sound)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    _, back = istft(found, RATE, nperseg=WINDOW, noverlap=WINDOW - HOP)
+    np.testing.assert_allclose(sound_of(found), back, atol=1e-8)
+    np.testing.assert_allclose(sound_of(found)[:length], sound, atol=1e-8)
+
+
+def test_an_echo_starts_without_scipy():
+    look = "import sys, echoaudit.lab.echo; sys.exit('scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", look], check=False).returncode == 0

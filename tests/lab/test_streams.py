@@ -30,7 +30,8 @@ def test_ads_follow_the_profile(world):
 
 
 def test_without_targeting_everybody_hears_everything(world):
-    null = world.model_copy(update={"targeting": False})
+    null = load_world("null-streams").file
+    assert null.model_copy(update={"world": "streams", "targeting": True}) == world
     assert names(null, "vanilla-1", []) == names(null, "fashion-1", STYLE)
 
 

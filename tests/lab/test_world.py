@@ -164,7 +164,7 @@ def test_a_world_without_an_ad_for_everybody_is_refused(tmp_path):
 
 
 def test_unknown_world_lists_the_known_ones():
-    with pytest.raises(BadInput, match="known: null, paper, streams, traps"):
+    with pytest.raises(BadInput, match="known: null, null-streams, paper, streams, traps"):
         load_world("papre")
     with pytest.raises(BadInput, match="no world file"):
         load_world("elsewhere/world.yaml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import deque
 from importlib import import_module
 from typing import Any
@@ -34,23 +35,48 @@ class SpeechDetector:
 
     def __init__(self) -> None:
         self._vad = _vad()
-        self._levels: deque[float] = deque(maxlen=NOISE_FRAMES)
+        self._levels = RecentLevels()
         self._recent: deque[bool] = deque(maxlen=WINDOW)
 
     def hears_speech(self, frame: Samples) -> bool:
         """Whether speech is going on in the 0.18 s that end with this 30 ms frame."""
         level = rms(frame)
-        self._levels.append(level)
+        self._levels.add(level)
         self._recent.append(
             level > self._threshold() and self._vad.is_speech(frame.tobytes(), RATE)
         )
         return sum(self._recent) >= VOICED
 
     def _threshold(self) -> float:
-        noise = float(np.quantile(self._levels, NOISE_QUANTILE))
+        noise = self._levels.quantile(NOISE_QUANTILE)
         # A quiet frame of speech heard first is no noise: wait for a second of evidence.
         known = len(self._levels) > 1 / FRAME_SECONDS
         return max(FLOOR, ABOVE_NOISE * noise) if known else FLOOR
+
+
+class RecentLevels:
+    """The last ``NOISE_FRAMES`` levels, kept in order: NumPy would sort them for each frame."""
+
+    def __init__(self) -> None:
+        self._recent: deque[float] = deque()
+        self._sorted: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self._sorted)
+
+    def add(self, level: float) -> None:
+        """Count a level, and forget the oldest when there are too many."""
+        if len(self._recent) == NOISE_FRAMES:
+            del self._sorted[bisect_left(self._sorted, self._recent.popleft())]
+        self._recent.append(level)
+        insort(self._sorted, level)
+
+    def quantile(self, share: float) -> float:
+        """As ``numpy.quantile`` gives it: linear between two levels. There must be a level."""
+        place = share * (len(self._sorted) - 1)
+        below = int(place)
+        low, high = self._sorted[below], self._sorted[min(below + 1, len(self._sorted) - 1)]
+        return low + (high - low) * (place - below)
 
 
 class Ending:

@@ -19,8 +19,6 @@ from echoaudit.study.models import MicrophoneSettings
 
 WARM_UP = 2.0
 """Seconds before a reply from which the detector learns the room's noise, if the ear was open."""
-PATIENCE = 5.0
-"""Least seconds to wait for a reply to begin."""
 REVERBERATION = 0.2
 """Seconds for which a room still sounds of what was said; no device answers so soon."""
 
@@ -75,8 +73,8 @@ class Ear:
     def listen(self, into: Path, since: float | None = None) -> Heard:
         """Hear one reply to what ended at ``since`` (``Said.ended``; from now on when absent).
 
-        Ends after the settings' silence, or after ``max(silence, 5 s)`` when nobody speaks, or
-        at their limit. Keeps it as ``into/heard-NN.flac``. ``Unavailable`` when the microphone
+        Ends after the settings' silence, or after their patience when nobody speaks, or at their
+        limit. Keeps it as ``into/heard-NN.flac``. ``Unavailable`` when the microphone
         stops delivering.
         """
         heard = self._tape.position(time.time() if since is None else since)
@@ -113,7 +111,7 @@ class Ear:
 
     def _take(self, since: float) -> _Take:
         settings = self._settings
-        ending = Ending(settings.silence, max(settings.silence, PATIENCE), settings.limit)
+        ending = Ending(settings.silence, max(settings.silence, settings.patience), settings.limit)
         took = _Take(ending, self._tape.overflows)
         detector = SpeechDetector()
         for at, frame in self._tape.frames(since - WARM_UP):

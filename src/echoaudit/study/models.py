@@ -420,6 +420,8 @@ class MicrophoneSettings(Strict):
     """PyAudio input device by name (or its beginning); ``{account}`` stands for the account."""
     silence: float = Field(default=5.0, gt=0)
     """Seconds of silence that end a reply."""
+    patience: float = Field(default=5.0, gt=0, le=60)
+    """Seconds to wait for a reply to begin; never less than ``silence``."""
     limit: float = Field(default=30.0, gt=0)
     """Seconds after which a reply is cut."""
     transcriber: Literal["moonshine", "pocketsphinx"] = "moonshine"
