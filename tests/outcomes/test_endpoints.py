@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 from captures_kit import (
     ECHO_MAC,
@@ -206,6 +207,32 @@ def test_missing_and_partial_evidence_is_visible(tmp_path):
     assert "not a pcap" in table.problem[2]
     assert table.dropped.tolist() == [0, 0, 0, 3]
     assert set(endpoints.derive(recording).session) == {cut.step, lossy.step}
+
+
+def test_what_the_gateway_dropped_or_let_by_is_told_as_far_as_it_is_known(tmp_path):
+    said = {
+        "quic": {"policy": "drop", "packets": 4, "bytes": 5000},
+        "dot": {"policy": "forward", "packets": 0, "bytes": 0},
+        "redirected_dns": {"packets": 2, "bytes": 120},
+    }
+    junk = {
+        "quic": {"policy": "maybe", "packets": 4},
+        "dot": {"policy": ["drop"], "packets": 4},
+        "doh": {"policy": "drop", "packets": 2**70},
+        "redirected_dns": "two",
+    }
+    steps = [
+        Staged(f"fashion-1/sessions/0{number}-x", packets=secure("a.example").packets, **files)
+        for number, files in enumerate(
+            [{"capture_json": said}, {"capture_json": junk}, {"capture_json": []}, {}]
+        )
+    ]
+    columns = [f"{way}_{what}" for way in captures.WAYS for what in ("policy", "packets")]
+    table = captures.derive(record(tmp_path / "r", *steps))[[*columns, "redirected_dns"]]
+    rows = [[None if pd.isna(v) else v for v in row] for row in table.to_numpy()]
+    assert rows[0] == ["drop", 4, "forward", 0, None, None, 2]
+    assert rows[1] == [None, None, None, None, "drop", None, None]
+    assert rows[2] == rows[3] == [None] * 7
 
 
 def test_the_same_evidence_gives_the_same_table(tmp_path):

@@ -246,6 +246,9 @@ def captures(steps):
             "problem": "", "packets": 900, "dropped": 0, "flows": 10, "flows_named": 9,
             "flow_bytes": 1_000_000, "named_bytes": 930_000, "persona": sessions["persona"],
             "first": sessions["started"], "last": sessions["ended"],
+            "quic_policy": "drop", "dot_policy": "drop", "doh_policy": "forward",
+            "quic_packets": 4 * (sessions["account"] == "fashion-1").astype(int),
+            "dot_packets": 0, "doh_packets": 2, "redirected_dns": 0,
         }
     )  # fmt: skip
 

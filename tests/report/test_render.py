@@ -11,6 +11,7 @@ from simulate import CLAIM, ENABLING, poisoned, poisoned_table, simulate
 
 from echoaudit.inference import conclude_all
 from echoaudit.report import render, warnings
+from echoaudit.report.gateway import policies_table
 from echoaudit.study.models import Claim
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -225,6 +226,25 @@ def test_lost_packets_and_nameless_traffic_are_said_aloud():
     captures = tables["captures"].assign(dropped=3, named_bytes=10)
     found = warnings({**tables, "captures": captures}, conclude_all([CLAIM], tables))
     assert [w.split(":")[0] for w in found] == ["Packets were lost", "Most traffic is nameless"]
+
+
+def test_what_the_gateway_dropped_is_told_with_the_policy_in_force():
+    info, tables, provenance = simulate([CLAIM])
+    conclusions = conclude_all([CLAIM], tables)
+    captures = tables["captures"]
+    own = captures[captures["account"] == "fashion-1"]
+    found = policies_table(captures)
+    accounts = captures["account"].nunique()
+    assert [row for row in found.rows if row[0] != "DNS over HTTPS, known resolvers"] == [
+        ("QUIC", "dropped", "fashion-1", f"{len(own)} / {len(own)}", f"{4 * len(own)}"),
+        ("DNS over TLS", "dropped", f"none of {accounts} accounts", f"0 / {len(captures)}", "0"),
+        ("DNS to other resolvers", "answered by the gateway", f"none of {accounts} accounts",
+         f"0 / {len(captures)}", "0"),
+    ]  # fmt: skip
+    assert len(found.rows) == 3 + accounts
+    assert found.caption in Reader(render(info, tables, conclusions, provenance)).text
+    unknown = {name: None for name in captures if name.endswith("_policy")}
+    assert policies_table(captures.assign(redirected_dns=None, **unknown)) is None
 
 
 def test_look_ups_that_nobody_could_read_are_said():

@@ -6,7 +6,8 @@ stands here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from echoaudit.outcomes.exports import problems
 from echoaudit.outcomes.schema import Column, Schema
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 
 NAME = "captures"
 REPORT = "capture.json"
+WAYS = {
+    "quic": "QUIC (UDP to port 443)",
+    "dot": "DNS over TLS (port 853)",
+    "doh": "DNS over HTTPS with known resolvers",
+}
+"""What a gateway drops or forwards, by its name in ``capture.json``."""
+POLICIES = ("drop", "forward")
 KILLED = "the run was killed during the capture"
 TABLE = Schema(
     NAME,
@@ -49,6 +57,28 @@ TABLE = Schema(
         Column("local_flows", "int", "The device's talk within its own network."),
         Column("local_bytes", "int", "Bytes of that talk.", "bytes"),
         Column("lookups", "int", "DNS questions of the device in the capture."),
+        *(
+            column
+            for way, what in WAYS.items()
+            for column in (
+                Column(
+                    f"{way}_policy",
+                    "string",
+                    f"What the gateway did with {what}: `drop` or `forward`; null when none says.",
+                ),
+                Column(
+                    f"{way}_packets",
+                    "int",
+                    f"The device's packets of {what} that met this policy, by the gateway's count; "
+                    "null when none says.",
+                ),
+            )
+        ),
+        Column(
+            "redirected_dns",
+            "int",
+            "DNS packets to other resolvers that the gateway answered itself; null when none says.",
+        ),
     ),
 )
 
@@ -60,7 +90,8 @@ def derive(recording: Recording) -> pd.DataFrame:
 
 def _row(session: Session) -> dict[str, Any]:
     step, traffic = session.step, session.traffic
-    dropped = _dropped(session)
+    report = _report(session)
+    dropped = _dropped(session, report)
     flows = [(flow.bytes_up + flow.bytes_down, named.host) for flow, named in session.flows]
     notes = traffic.notes if traffic else None
     return {
@@ -82,7 +113,31 @@ def _row(session: Session) -> dict[str, Any]:
         "local_flows": len(session.local),
         "local_bytes": sum(flow.bytes_up + flow.bytes_down for flow in session.local),
         "lookups": len(session.lookups),
+        **{name: value for way in WAYS for name, value in _policy(report, way).items()},
+        "redirected_dns": _counted(report.get("redirected_dns")),
     }
+
+
+def _report(session: Session) -> Mapping[str, Any]:
+    """What the capturing machine says of the session; empty when it says nothing."""
+    found = session.step.json(REPORT) if session.step.has(REPORT) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _policy(report: Mapping[str, Any], way: str) -> dict[str, Any]:
+    said = report.get(way)
+    policy = said.get("policy") if isinstance(said, dict) else None
+    known = isinstance(policy, str) and policy in POLICIES
+    return {
+        f"{way}_policy": policy if known else None,
+        f"{way}_packets": _counted(said) if known else None,
+    }
+
+
+def _counted(said: Any) -> int | None:
+    """Packets that the gateway's firewall counted."""
+    found = said.get("packets") if isinstance(said, dict) else None
+    return found if _is_number(found) and 0 <= found < 2**63 else None
 
 
 def _status(session: Session, dropped: int) -> str:
@@ -92,15 +147,12 @@ def _status(session: Session, dropped: int) -> str:
     return "partial" if partial else "complete"
 
 
-def _dropped(session: Session) -> int:
+def _dropped(session: Session, report: Mapping[str, Any]) -> int:
     """Packets lost, as the capture itself or the program that wrote it says."""
     in_file = session.traffic.notes.dropped if session.traffic else 0
-    if not session.step.has(REPORT):
-        return in_file
-    report = session.step.json(REPORT)
-    counts = report.get("packets") if isinstance(report, dict) else None
+    counts = report.get("packets")
     losses = counts.items() if isinstance(counts, dict) else ()
-    said = [count for name, count in losses if name.startswith("dropped") and _is_count(count)]
+    said = [n for name, n in losses if name.startswith("dropped") and _is_number(n) and n > 0]
     return max(in_file, sum(map(int, said)))
 
 
@@ -118,5 +170,5 @@ def _was_killed(session: Session) -> bool:
     return is_part and not session.step.has(REPORT)
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+def _is_number(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)

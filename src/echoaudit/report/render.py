@@ -18,6 +18,7 @@ from echoaudit.report import (
     data_types,
     density,
     endpoints,
+    gateway,
     imc2023,
     interests,
     lists,
@@ -77,6 +78,7 @@ def render(
                     coverage.accounts_table(tables),
                     coverage.losses_table(tables["steps"]),
                     coverage.banners_table(tables["steps"]),
+                    gateway.policies_table(tables["captures"]),
                 )
                 if t is not None
             ],
