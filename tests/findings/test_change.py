@@ -84,6 +84,37 @@ def test_advertisers_of_ads_on_pages_are_compared(
     assert (shift.kind, shift.what, shift.after) == ("advertiser", "shop.example", (1, 1))
 
 
+def told(*rows: tuple[str, str, bool]) -> dict[str, pd.DataFrame]:
+    """Interests by account, phase, and whether the request is the latest; vanilla has none."""
+    requests = [
+        {"request": f"{account}-{phase}-{latest}", "account": account, "phase": phase,
+         "persona": account.split("-")[0], "latest": latest, "state": "answered"}
+        for account, phase, latest in (*rows, ("vanilla-1", "after", True))
+    ]  # fmt: skip
+    interests = [{**one, "interest": "Shoes", "list": "platform"} for one in requests[: len(rows)]]
+    columns = {"data_requests": requests, "interests": interests}
+    return {name: pd.DataFrame(found, columns=[*requests[0], "interest", "list"])
+            for name, found in columns.items()}  # fmt: skip
+
+
+def test_interests_are_those_of_the_latest_request_after_the_treatment(
+    found: findings.Findings,
+) -> None:
+    before = told(("fashion-1", "before", True), ("fashion-1", "after", False))
+    requests = before["data_requests"]
+    before["data_requests"] = pd.concat(
+        [requests, requests.iloc[1:2].assign(request="again", latest=True)]
+    )
+    earlier = with_tables(found, **before)
+    later = with_tables(found, **told(("fashion-1", "after", True)))
+    (shift,) = changed(earlier, later).shifts
+    assert (shift.kind, shift.persona, shift.what) == ("interest", "fashion", "Shoes (platform)")
+    assert (shift.before, shift.after, shift.direction) == ((0, 1), (1, 1), "appeared")
+    nobody = changed(found, later)
+    assert nobody.shifts == ()
+    assert "interests of fashion: the earlier recording did not look" in nobody.unknown
+
+
 def test_what_was_not_looked_at_has_not_vanished(found: findings.Findings) -> None:
     blind = with_tables(
         found,

@@ -59,6 +59,25 @@ def test_what_nobody_looked_at_does_not_pass(found: findings.Findings, tmp_path:
     assert judged(found, tmp_path, *nobody).state == "unknown"
 
 
+def test_interests_are_unknown_until_a_request_of_the_phase_is_answered(
+    found: findings.Findings, tmp_path: Path
+) -> None:
+    rule = ("table: interests", "where: {phase: [after], interest: [Shoes]}", "at_most: 0")
+    assert judged(found, tmp_path, *rule).state == "unknown"
+    asked = pd.DataFrame(
+        [("fashion-1", "fashion", "before", True, "answered"),
+         ("fashion-1", "fashion", "after", True, "none sent")],
+        columns=["account", "persona", "phase", "latest", "state"],
+    )  # fmt: skip
+    for state, expected in (("none sent", "unknown"), ("answered", "passed")):
+        asked.loc[1, "state"] = state
+        one = judged(
+            replace(found, tables={**found.tables, "data_requests": asked}), tmp_path, *rule
+        )
+        assert one.state == expected
+    assert one.found == "0 (looked at 1 of 4 accounts)"
+
+
 def test_shares_add_up_and_a_share_of_nothing_is_unknown(
     found: findings.Findings, tmp_path: Path
 ) -> None:

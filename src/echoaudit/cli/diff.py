@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 def command(before: Path, after: Path, as_json: bool) -> int:
     """Tell what changed between the recordings BEFORE and AFTER.
 
-    Organisations, endpoints, roles, kinds of data, exchanges of identifiers and advertisers that
-    appeared or vanished, for each persona, counted in accounts; and how the effects changed.
+    Organisations, endpoints, roles, kinds of data, exchanges of identifiers, advertisers and
+    interests that appeared or vanished, for each persona, counted in accounts; and how the effects
+    changed.
     Settings that differ and forbid a comparison come first. Both are analysed anew, by this
     version. Exit code 0 whatever is found.
     """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import pandas as pd
 from scipy import stats
 
-from echoaudit.findings.looked import captured, listened, opened, visited
+from echoaudit.findings.looked import answered, captured, listened, opened, visited
 from echoaudit.findings.settings import Setting, differing
 from echoaudit.inference.change import EffectChange, effect_change
 from echoaudit.inference.tests import holm
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from echoaudit.recording import Recording
 
 Tables = Mapping[str, pd.DataFrame]
+AFTER = "after"
+"""Phase of the data requests whose interests are compared."""
 Direction = Literal["appeared", "vanished", "more accounts", "fewer accounts"]
 
 
@@ -46,7 +48,7 @@ class Shift:
 
     kind: str
     """``organisation``, ``endpoint``, ``role``, ``data type``, ``sync``, ``advertiser``,
-    ``audio ad``."""
+    ``audio ad``, ``interest``."""
     persona: str
     what: str
     before: Share
@@ -229,6 +231,17 @@ def _audio_ads(tables: Tables) -> pd.DataFrame:
     return rows.assign(what=rows["brand"].fillna("").astype(str))
 
 
+def _interests(tables: Tables) -> pd.DataFrame:
+    rows = tables["interests"]
+    rows = rows[rows["request"].isin(_asked(tables)["request"])]
+    return rows.assign(what=rows["interest"].astype(str) + " (" + rows["list"].astype(str) + ")")
+
+
+def _asked(tables: Tables) -> pd.DataFrame:
+    asked = answered(tables)
+    return asked[asked["phase"] == AFTER]
+
+
 KINDS: Mapping[str, Look] = {
     "organisation": Look(_organisations, captured),
     "endpoint": Look(_hosts, captured),
@@ -237,6 +250,7 @@ KINDS: Mapping[str, Look] = {
     "sync": Look(_syncs, visited),
     "advertiser": Look(_advertisers, visited),
     "audio ad": Look(_audio_ads, listened),
+    "interest": Look(_interests, _asked),
 }
 
 

@@ -33,6 +33,12 @@ def listened(tables: Tables) -> pd.DataFrame:
     return steps[(steps["kind"] == "stream") & (steps["state"] != "missing")]
 
 
+def answered(tables: Tables) -> pd.DataFrame:
+    """Data requests, the latest of each account and phase, that brought a file of interests."""
+    asked = tables["data_requests"]
+    return asked[asked["latest"].astype(bool) & (asked["state"] == "answered")]
+
+
 LOOKED: Mapping[str, Callable[[Tables], pd.DataFrame]] = {
     "endpoints": captured,
     "attribution": captured,
@@ -53,6 +59,7 @@ LOOKED: Mapping[str, Callable[[Tables], pd.DataFrame]] = {
     "audio_ads": listened,
     "creatives": listened,
     "ad_counts": listened,
+    "interests": answered,
 }
 """The evidence, with ``account`` and ``persona``, that a table's facts rest on; a table that is
 not here says itself what was not seen."""

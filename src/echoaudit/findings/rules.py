@@ -261,11 +261,11 @@ def _looked_at(rule: Rule, tables: Mapping[str, pd.DataFrame]) -> tuple[int, int
     """Accounts with evidence for the table, and all that the rule is about."""
     if rule.table is None or rule.table not in LOOKED:
         return None
-    about = {name: rule.where[name] for name in ("persona", "account") if name in rule.where}
+    about = [name for name in ("persona", "account", "phase") if name in rule.where]
     counts = []
     for rows in (LOOKED[rule.table](tables), tables["delivery"]):
-        for column, values in about.items():
-            rows = rows[_matches(rows[column], values)]  # noqa: PLW2901
+        for column in (name for name in about if name in rows):
+            rows = rows[_matches(rows[column], rule.where[column])]  # noqa: PLW2901
         counts.append(int(rows["account"].nunique()))
     return counts[0], counts[1]
 
