@@ -23,8 +23,10 @@ SCRIPT = (
     f"document.cookie='{COOKIE}=1; SameSite=None; Secure; Path=/';"
     f"document.title=document.cookie.includes('{COOKIE}=1') ? 'allow' : 'block';"
 )
-BODIES = {PAGE: f"<iframe src='{FRAME}'></iframe>", FRAME: f"<script>{SCRIPT}</script>"}
-PATIENCE = 5.0
+# Its own icon: one that is still being asked for when the tab closes would be looked up after all.
+ICON = "<link rel=icon href='data:,'>"
+BODIES = {PAGE: f"{ICON}<iframe src='{FRAME}'></iframe>", FRAME: f"<script>{SCRIPT}</script>"}
+PATIENCE = 15.0
 
 
 def prove_cookie_setting(session: Session) -> None:
