@@ -224,6 +224,7 @@ def test_a_world_never_seen_before_is_recovered(lab: Lab) -> None:
     score = recovered(run)
     # Its few idle seconds tell nobody's chatter from a skill's contacts.
     assert {s["outcome"] for s in score["scores"] if not s["planted"]} <= {"attribution"}
+    assert "auctions" in {s["outcome"] for s in score["scores"]}
     assert run.conclusion["state"] == "supported"
     table = pq.read_table(run.folder / "findings" / "endpoints.parquet").to_pandas()
     quic = table.query("host == 'q.earthworm.io' and witness == 'quic'")

@@ -451,6 +451,9 @@ def test_chromium_sees_every_bid_and_words_raise_prices(
         (r["from_domain"], r["to_domain"]) for r in read_log(cloud.state, "syncs")
     } == world.syncs()
     assert {r["account"] for r in read_log(cloud.state, "syncs")} == {account, "vanilla-1"}
+    assert {(r["kind"], r["host"]) for r in read_log(cloud.state, "auctions")} == {
+        (one.kind, one.host) for publisher in pages(world) for one in publisher.auctions
+    }
 
 
 @pytest.mark.web

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from echoaudit.lab.score import score_ads, score_bids
+from echoaudit.lab.score import score_ads, score_auctions, score_bids
 
 WINDOWS = [("v", "f-1", 100.0, 200.0)]
 
@@ -99,3 +99,18 @@ def test_a_slot_with_a_late_answer_is_uncertain():
     late = recorded(("bid", 1.5), ("timeout", None), ("no-bid", None))
     score = score_ads(shown("b0-coat"), late, LOG, WINDOWS)
     assert (score.perfect, score.found, score.uncertain) == (True, 0, 1)
+
+
+def test_auctions_on_servers_are_held_against_what_the_servers_saw():
+    log = [
+        {"view": view, "kind": kind, "host": "a.example"}
+        for view, kind in (("1", "apstag"), ("1", "apstag"), ("1", "google-ads"), ("9", "apstag"))
+    ]
+    found = [
+        {"visit": "v", "kind": kind, "host": "a.example"}
+        for kind in ("apstag", "", "prebid-server")
+    ]
+    score = score_auctions(found, log, {"1": "v"})
+    assert (score.found, score.planted, score.right) == (2, 2, 1)
+    assert score.wrong == ("v prebid-server a.example",)
+    assert score.missed == ("v google-ads a.example",)

@@ -143,6 +143,9 @@ def test_a_named_skill_goes_before_its_interest_and_unnamed_ones_talk_to_nobody(
         ("{host: dsum.casalemedia.com}", "{host: dsum.casalemedia.com, reverse: none, "
          "cname: a.example.com}", "an alias at an address without reverse DNS"),
         ('io, http: "3"', 'io, http: "3", certificate: [a.example.com]', "which speaks QUIC"),
+        ("apstag, host: aax.amazon-adsystem.com", "apstag, host: pbs.molehill.org",
+         r"pbs\.molehill\.org.* for apstag.*amazon-adsystem"),
+        ("prebid-server, host: pbs.m", "prebid-server, host: pbs.n", "no organi"),
         ("world: parrot", "world: parrot\nadd: {}", r"world.yaml:3:1: .*'add'"),
         ("world: parrot", "world: parrot\nbased_on: nowhere.yaml", r"world.yaml:3:11: no file"),
     ],

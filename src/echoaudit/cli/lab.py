@@ -112,7 +112,7 @@ def _scores(
         rules.score_bids(rows("bids"), bids, windows, _unanswered(recording)),
         *_ads(recording, rows, bids, windows),
         *_shop_ads(rows, list(read_log(state, "shop_ads")), windows),
-        *_consents(recording, rows, state),
+        *_by_view(recording, rows, state),
         *([_audio_ads(recording, found, state)] if any(recording.steps("stream")) else []),
     ]
     phases = [(account, phase, first, last) for _, account, phase, first, last in visits]
@@ -150,26 +150,29 @@ def _shop_ads(
         yield score
 
 
-def _consents(
+def _by_view(
     recording: Recording, rows: Callable[[str], list[dict[str, Any]]], state: Path
 ) -> Iterator[Score]:
-    """Only where the world has consent banners."""
+    """Only where the world has consent banners, or auctions on servers."""
     import re
 
-    from echoaudit.lab.score import score_consents
+    from echoaudit.lab.score import score_auctions, score_consents
     from echoaudit.lab.truth import read_log
     from echoaudit.outcomes.visits import requests_of
 
-    log = list(read_log(state, "consents"))
-    if not log:
+    consents, auctions = list(read_log(state, "consents")), list(read_log(state, "auctions"))
+    if not consents and not auctions:
         return
     views = {
         view: step.id
         for step in recording.steps("visit")
         for request in requests_of(step)
-        for view in re.findall(r"[?&]view=([0-9a-f]{16})", request.url)
+        for view in re.findall(r"[?&](?:view|cb)=([0-9a-f]{16})", request.url)
     }
-    yield score_consents(rows("steps"), log, views)
+    if consents:
+        yield score_consents(rows("steps"), consents, views)
+    if auctions:
+        yield score_auctions(rows("web_contacts"), auctions, views)
 
 
 def _unanswered(recording: Recording) -> Counter[str]:

@@ -223,6 +223,23 @@ def score_consents(steps: Sequence[Row], log: Iterable[Row], views: Mapping[str,
     return compare("consents", found, planted)
 
 
+def score_auctions(found: Iterable[Row], log: Iterable[Row], views: Mapping[str, str]) -> Score:
+    """Compare auctions on servers that visits are said to have begun with what their servers saw.
+
+    Args:
+        found: rows of the contacts outcome (``visit``, ``kind``, ``host``).
+        log: the servers' log (``view``, ``kind``, ``host``).
+        views: the visit of each page view, by the recording.
+    """
+    planted: Rows = {
+        (views[row["view"]], str(row["kind"]), str(row["host"]))
+        for row in log
+        if row["view"] in views
+    }
+    seen: Rows = {(str(r["visit"]), str(r["kind"]), str(r["host"])) for r in found if r["kind"]}
+    return compare("auctions", seen, planted)
+
+
 def score_ads(
     found: Iterable[Row],
     bids: Iterable[Row],

@@ -10,7 +10,9 @@ from typing import Any, Literal, TextIO, get_args
 
 from echoaudit.errors import BadInput
 
-Log = Literal["bids", "syncs", "requests", "events", "store", "shop_ads", "streams", "consents"]
+Log = Literal[
+    "bids", "syncs", "requests", "events", "store", "shop_ads", "streams", "consents", "auctions"
+]
 WORLD = "world.json"
 LOGS: tuple[Log, ...] = get_args(Log)
 

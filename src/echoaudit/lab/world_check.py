@@ -6,7 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from echoaudit.domains import registrable
-from echoaudit.lab.world_model import PLATFORM, AdapterName, Bidder, Contact, HostRow, WorldFile
+from echoaudit.lab.world_model import (
+    PLATFORM,
+    AdapterName,
+    Bidder,
+    Contact,
+    HostRow,
+    ServerAuction,
+    WorldFile,
+)
 from echoaudit.study.faults import shown, suggestion
 from echoaudit.study.typed import Place, Problem
 
@@ -19,6 +27,12 @@ BID_HOSTS: dict[AdapterName, tuple[str, ...]] = {
     "adkernel": (),
 }
 """Servers that the genuine adapters talk to; the first one carries the bidder's cookie."""
+
+AUCTION_DOMAINS: dict[str, tuple[str, ...]] = {
+    "apstag": ("amazon-adsystem.com",),
+    "google-ads": ("doubleclick.net", "googlesyndication.com"),
+}
+"""Domains of servers that hold auctions for a tag; a Prebid Server may be anybody's."""
 
 Named = tuple[Place, str]
 """A name and where it was written."""
@@ -46,6 +60,12 @@ def problems(world: WorldFile) -> Iterator[Problem]:
         yield from _wire(contact, rows, place)
     for index, bidder in enumerate(world.bidders):
         yield from _bidder(world, bidder, ("bidders", index))
+    for place, auction in _auctions(world):
+        domains = AUCTION_DOMAINS.get(auction.kind)
+        if domains is not None and registrable(auction.host) not in domains:
+            found = f"host {shown(auction.host)} for {auction.kind}"
+            allowed = f"a host of {' or '.join(domains)}"
+            yield Problem((*place, "host"), found, allowed, f"host: ads.{domains[0]}")
 
 
 # --- names used twice -------------------------------------------------------------------------
@@ -112,8 +132,15 @@ def _hosts_used(world: WorldFile) -> Iterator[Named]:
             yield (*place, "address_of"), row.address_of
     yield from _listed([p.host for p in world.parties], "parties", "host")
     yield from _listed([p.host for p in world.publishers], "publishers", "host")
+    yield from (((*place, "host"), auction.host) for place, auction in _auctions(world))
     for index, bidder in enumerate(world.bidders):
         yield from ((("bidders", index), host) for host in bid_hosts(bidder))
+
+
+def _auctions(world: WorldFile) -> Iterator[tuple[Place, ServerAuction]]:
+    for p, publisher in enumerate(world.publishers):
+        for index, auction in enumerate(publisher.auctions):
+            yield ("publishers", p, "auctions", index), auction
 
 
 def _contacts(world: WorldFile) -> Iterator[tuple[Place, Contact]]:

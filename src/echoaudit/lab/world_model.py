@@ -239,6 +239,14 @@ class SlotRow(Strict):
     size: tuple[Annotated[int, Field(ge=1, le=2000)], Annotated[int, Field(ge=1, le=2000)]]
 
 
+class ServerAuction(Strict):
+    """An auction that a page only begins: a server holds it and tells its bids to no script."""
+
+    kind: Literal["apstag", "google-ads", "prebid-server"]
+    host: HostName
+    """Who is asked; Amazon's tag and Google's ad server have their own domains."""
+
+
 class Publisher(Strict):
     """A site whose page runs header bidding."""
 
@@ -260,6 +268,8 @@ class Publisher(Strict):
     bidders: tuple[BidderCode, ...] = Field(min_length=1)
     pixels: tuple[Name, ...] = ()
     """Parties whose sync pixel the page loads, besides its bidders' own."""
+    auctions: tuple[ServerAuction, ...] = Field(default=(), max_length=12)
+    """Auctions on servers that the page begins, too."""
     timeout_ms: int = Field(default=3000, ge=100, le=20_000)
     """Time limit of its auctions; a busy machine must not turn bids into timeouts."""
 

@@ -10,7 +10,15 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from echoaudit.lab.cloud import auctions, publishers, sign_in, skill_pages, syncs, voice
+from echoaudit.lab.cloud import (
+    auctions,
+    publishers,
+    server_auctions,
+    sign_in,
+    skill_pages,
+    syncs,
+    voice,
+)
 from echoaudit.lab.cloud.context import Cloud
 from echoaudit.lab.cloud.endpoints import Endpoint
 
@@ -92,6 +100,8 @@ def _routes(cloud: Cloud) -> dict[str, list[BaseRoute]]:
     for bidder in world.file.bidders:
         for host, route in auctions.routes(cloud, bidder).items():
             rows[host].append(route)
+    for host, asked in server_auctions.routes(cloud).items():
+        rows[host] += asked
     for publisher in world.file.publishers:
         rows[publisher.host] += publishers.routes(cloud, publisher)
     return rows

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from echoaudit.lab.cloud import banners
+from echoaudit.lab.cloud import banners, server_auctions
 from echoaudit.lab.cloud.context import Cloud
 from echoaudit.lab.cloud.pages import render, script_text
 from echoaudit.lab.cloud.syncs import TAG, VIEW
@@ -87,6 +87,7 @@ def _settings(world: World, publisher: Publisher, view: str, session: str) -> di
             {"load": p.load, "url": f"https://{p.host}{p.path}?{VIEW}={view}{decoys}"}
             for p in world.pixels(publisher)
         ],
+        "auctions": server_auctions.asked(publisher, view),
     }
 
 

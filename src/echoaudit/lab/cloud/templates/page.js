@@ -43,6 +43,12 @@
     prebid.requestBids({ bidsBackHandler: function () { settings.units.forEach(show); } });
   }
 
+  // Auctions on servers: their answers are for tags that are not here.
+  settings.auctions.forEach(function (auction) {
+    fetch(auction.url, { method: auction.method, mode: "no-cors", credentials: "include" })
+      .catch(function () {});
+  });
+
   // Bidders know a browser by their cookies: the pixels that set them come first.
   within(Promise.all(settings.pixels.map(loaded)), 6000).then(function () {
     prebid.que.push(auction);
