@@ -8,6 +8,9 @@ twelve bidders. ``--loads`` of them (40) are visited in turn by
 - ``echoaudit``: a whole visit, with everything recorded;
 - ``echoaudit, grid``: the same over a Selenium Grid of two nodes (with ``--grid``; its server comes
   with ``make setup``);
+- ``echoaudit, accept``: with ``browser.consent: accept``, on the same pages without a banner, as on
+  any visit after a site's first; and ``with banner``, on pages that have one each time (with
+  ``--accept``);
 - ``playwright``: bare Playwright with the same Chromium and flags, which loads the page, waits as
   echoaudit does until no request is open and the network has been silent for 0.3 s, counts requests
   and keeps nothing. (Its own ``networkidle`` never comes on these pages: it is not told the end of
@@ -73,8 +76,15 @@ def bidder_host(number: int) -> str:
     return f"b{number}.exchange.test"
 
 
-def page() -> Answer:
+BANNER = """<div id=onetrust-consent-sdk><div id=onetrust-banner-sdk>Cookies
+    <button id=onetrust-accept-btn-handler
+      onclick="fetch('/chosen').then(() => this.parentElement.remove())">Accept</button>
+    </div></div>"""
+
+
+def page(request: Request) -> Answer:
     """The publisher's page."""
+    banner = BANNER if "banner" in request.query else ""
     names = [f"b{number}" for number in range(BIDDERS)]
     bids = [
         {"bidder": name, "params": {"host": bidder_host(number), "zoneId": number + 1}}
@@ -86,7 +96,7 @@ def page() -> Answer:
     ]
     return Answer(f"""<title>news</title><script>var pbjs = {{que: []}}</script>
         <link rel=stylesheet href=/page.css><script src=/pbjs.js></script>
-        <div id=top></div><div id=side></div>
+        <div id=top></div><div id=side></div>{banner}
         <iframe src=https://{TRACKER}/frame></iframe> <iframe src=/same></iframe>
         <img src=https://{TRACKER}/chain>
         <script>
@@ -155,7 +165,8 @@ def pages(auctions: list[tuple[str, str]]) -> dict[tuple[str, str], Any]:
     bidders = {(bidder_host(number), "/hb"): bidder(number, auctions) for number in range(BIDDERS)}
     worker = f"fetch('https://{TRACKER}/api', {{credentials: 'include'}})"
     return bidders | {
-        (NEWS, "/"): page(),
+        (NEWS, "/"): page,
+        (NEWS, "/chosen"): Answer("ok"),
         (NEWS, "/pbjs.js"): Answer(prebid.bundle(), mime=script),
         (NEWS, "/page.css"): Answer("body { background: url(/bg.png) }", mime="text/css"),
         (NEWS, "/bg.png"): empty,
@@ -326,7 +337,18 @@ class Playwright:
         self._runner.stop()
 
 
-def measure(loads: int, grid: bool, work: Path) -> dict[str, Tally]:
+def with_banner(browser: Browser) -> Visitor:
+    """Visits pages with a banner, and sees that each is accepted."""
+
+    def visit(url: str, folder: Path) -> None:
+        found = browser.visit(f"{url}&banner=1", folder).consent
+        if found is None or found.state != "done":
+            raise RuntimeError(f"a banner was not accepted: {found}")
+
+    return visit
+
+
+def measure(loads: int, grid: bool, accept: bool, work: Path) -> dict[str, Tally]:
     """Visit in turn, so that whatever else the machine does slows all visitors alike."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(work, theirs))
@@ -345,6 +367,11 @@ def measure(loads: int, grid: bool, work: Path) -> dict[str, Tally]:
             remote = settings.model_copy(update={"grid": url})
             over = Browser(remote, work / "grid", extra_arguments=arguments)
             visitors["echoaudit, grid"] = stack.enter_context(over).visit
+        if accept:
+            answering = settings.model_copy(update={"consent": "accept"})
+            third = Browser(answering, work / "accepting", extra_arguments=arguments)
+            visitors["echoaudit, accept"] = stack.enter_context(third).visit
+            visitors["echoaudit, accept, with banner"] = with_banner(third)
         playwright = None
         with suppress(ImportError):
             found = chromium.find(settings)
@@ -380,9 +407,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--loads", type=int, default=40)
     parser.add_argument("--grid", action="store_true", help="a Selenium Grid as well")
+    parser.add_argument("--accept", action="store_true", help="consent banners accepted as well")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="echoaudit-web-") as folder:
-        tallies = measure(chosen.loads, chosen.grid, Path(folder))
+        tallies = measure(chosen.loads, chosen.grid, chosen.accept, Path(folder))
     print("| browser |", " | ".join(KINDS), "| pages a minute | of playwright's |")
     print("|---|" + "---|" * (len(KINDS) + 2))
     peer = tallies.get("playwright")

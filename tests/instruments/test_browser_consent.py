@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+import time
 from io import BytesIO
 
 import pytest
@@ -11,8 +12,9 @@ from loopback_sites import NEWS, TRACKER, Answer, entries, settings
 
 from echoaudit import npm
 from echoaudit.errors import Unavailable
-from echoaudit.instruments.browser import Browser, consent_rules
+from echoaudit.instruments.browser import Browser, consent_rules, standing
 from echoaudit.instruments.browser.consent import Banner
+from echoaudit.instruments.browser.targets import Document
 
 # Markup of three consent managers as their users' pages have it, and words of our own.
 CMPS = {
@@ -155,15 +157,64 @@ def test_of_unknown_banners_only_a_button_that_rejects_is_pressed(sites, answeri
         assert (found.state, found.cmp, chosen) == ("none", None, [])
 
 
+WATCHFUL = """<script>
+    let changes = 0;
+    const before = Object.keys(window).length;
+    const all = {subtree: true, childList: true, attributes: true, characterData: true};
+    onload = () => setTimeout(() =>
+      new MutationObserver((seen) => { changes += seen.length; }).observe(document, all));
+    onpagehide = () => navigator.sendBeacon(
+      "/left?" + [changes, Object.keys(window).length - before, document.activeElement.tagName]);
+    </script>"""
+
+
 @pytest.mark.web
-def test_a_policy_of_ignoring_leaves_the_banner_standing(sites, browser, tmp_path):
+def test_a_banner_that_is_ignored_is_named_and_left_standing_unseen_by_the_page(
+    sites, browser, tmp_path
+):
     own = "ignoring.test"  # no other test's pages have left anything there
-    sites.pages = {(own, "/"): page(CMPS["cookieconsent3"]), (own, "/seen"): Answer("")}
+    banner = page(CMPS["cookieconsent3"]).body + WATCHFUL
+    sites.pages = {(own, "/"): Answer(banner), (own, "/seen"): Answer(""),
+                   (own, "/left"): Answer("")}  # fmt: skip
     sites.log.clear()
-    visit = browser.visit(f"https://{own}/", tmp_path)
-    assert (visit.consent.policy, visit.consent.state) == ("ignore", "ignored")
-    assert not [seen for seen in sites.log if seen.path.startswith("/chosen")]
+    found = browser.visit(f"https://{own}/", tmp_path).consent
+    assert (found.policy, found.state, found.cmp) == ("ignore", "ignored", "cookieconsent3")
+    assert (found.clicks, found.rules) == (0, consent_rules.NAME)
     assert json.loads((tmp_path / "storage.json").read_text()) == []
+    assert await_left(sites) == "/left?0,0,BODY"
+    assert not [seen for seen in sites.log if seen.path.startswith("/chosen")]
+
+
+def await_left(sites):
+    """What the page told when it was left."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        for seen in list(sites.log):
+            if seen.path.startswith("/left"):
+                return seen.path
+        time.sleep(0.05)
+    return None
+
+
+@pytest.mark.web
+@pytest.mark.parametrize(
+    ("body", "state", "cmp"),
+    [
+        (OUTER, "ignored", "Sourcepoint-frame"),
+        (f"<iframe src=https://{TRACKER}/piano></iframe>", "ignored", "piano.io"),
+        ("<p>Words.</p><div id=CybotCookiebotDialog>Cookies</div>", "ignored", "Cybotcookiebot"),
+        ("<p>Words.</p><div id=onetrust-banner-sdk hidden>Cookies</div>", "none", "Onetrust"),
+        ("<p>Words.</p>", "none", None),
+    ],
+)
+def test_what_stands_is_told_from_what_does_not(sites, browser, tmp_path, body, state, cmp):
+    sites.pages = {
+        (NEWS, "/"): Answer(body),
+        (TRACKER, "/index.html"): Answer(FRAME),
+        (TRACKER, "/piano"): Answer("<div id=piano-cookie_banner>Cookies</div>"),
+    }
+    found = browser.visit(f"https://{NEWS}/", tmp_path).consent
+    assert (found.state, found.cmp) == (state, cmp)
 
 
 # --- the rule set -----------------------------------------------------------------------------
@@ -218,6 +269,59 @@ def test_without_the_rule_set_one_line_says_how_to_get_it(tmp_path, monkeypatch,
     assert caught.value.fix == (
         "python -m echoaudit.instruments.browser.consent_rules, or set browser.consent to ignore"
     )
+
+
+def test_what_is_only_looked_for_is_neither_worked_nor_asked_for():
+    sight, asked = {"visible": "#x"}, {"eval": "EVAL_X"}
+    rule = {
+        "name": "a", "runContext": {"frame": True}, "optIn": [{"click": "#x"}],
+        "detectCmp": [asked, {"exists": "#x"}, {"any": [asked, sight]}], "detectPopup": [sight],
+    }  # fmt: skip
+    found, own = standing.seeing([rule, {"name": "b", "cosmetic": True, "detectCmp": [sight]}])
+    assert found == {
+        "name": "a", "runContext": {"frame": True},
+        "detectCmp": [{"exists": "#x"}, {"any": [sight]}], "detectPopup": [sight],
+    }  # fmt: skip
+    assert own["name"] == "Cybotcookiebot"
+
+
+def test_every_kept_rule_still_looks_for_something_when_it_asks_nothing():
+    for rule in standing.seeing(consent_rules.load().rules):
+        assert rule["detectCmp"]
+        assert rule["detectPopup"]
+        assert '"eval"' not in json.dumps(rule)
+        assert not any(step.get("any") == [] for step in rule["detectCmp"] + rule["detectPopup"])
+
+
+def test_a_document_gets_the_rules_that_are_meant_for_it():
+    rules = [
+        {"name": "all"},
+        {"name": "site", "runContext": {"urlPattern": "^https://x[.]test/"}},
+        {"name": "frame", "runContext": {"main": False, "frame": True}},
+    ]
+    names = lambda url, **k: [r["name"] for r in standing.fitting(rules, url, **k)]  # noqa: E731
+    assert names("https://x.test/", framed=False) == ["all", "site"]
+    assert names("https://y.test/", framed=False) == ["all"]
+    assert names("https://x.test/", framed=True) == ["frame"]
+
+
+def test_a_page_that_could_not_be_looked_at_is_unknown():
+    page, frame = Document("s", "tab", 1), Document("t", "inner", 2)
+    nothing = {"looked": True, "cmps": [], "popup": None}
+    assert standing.outcome({page: nothing}, "tab").state == "none"
+    for seen in ({}, {frame: nothing}, {page: {**nothing, "looked": False}}):
+        assert standing.outcome(seen, "tab") == standing.UNSEEN
+    stands = {"looked": True, "cmps": ["x"], "popup": "x"}
+    assert standing.outcome({frame: stands}, "tab").cmp == "x"
+
+
+def test_without_the_rule_set_nobody_can_tell_and_the_visit_goes_on(monkeypatch, tmp_path):
+    standing.kept.cache_clear()
+    monkeypatch.setattr(npm, "kept_at", lambda name: tmp_path / name)
+    look = standing.Look(None, "tab", "")
+    look.begin()
+    found = look.end()
+    assert (found.state, found.reason[:31]) == ("unknown", "the rules for consent banners (")
 
 
 # --- what the library tells -------------------------------------------------------------------

@@ -59,7 +59,12 @@ def read(place, name):
 def scored(cloud, found):
     """The score of visits, as ``lab score`` makes it of a recording."""
     steps = [
-        {"step": str(place), "consent": visit.consent.state, "consent_policy": visit.consent.policy}
+        {
+            "step": str(place),
+            "consent": visit.consent.state,
+            "consent_policy": visit.consent.policy,
+            "cmp": visit.consent.cmp,
+        }
         for visit, place in found
     ]
     views = {
@@ -102,14 +107,15 @@ def test_bids_are_withheld_until_a_banner_is_accepted(tmp_path, policy, cmp):
         assert second.consent.state == "none"
     else:
         assert {first.consent.state, second.consent.state} == {"ignored"}
+        assert first.consent.cmp == second.consent.cmp == "quantcast"
         assert logged == ["shown", "shown"]
         assert (first.bids, second.bids, asked, cookies) == (0, 0, [], set())
     assert score.perfect
-    assert score.planted == (0 if policy == "ignore" else 2)
+    assert score.planted == 2
 
 
-def step(consent, policy="reject"):
-    return {"step": "v", "consent": consent, "consent_policy": policy}
+def step(consent, policy="reject", cmp=None):
+    return {"step": "v", "consent": consent, "consent_policy": policy, "cmp": cmp}
 
 
 @pytest.mark.parametrize(
@@ -123,6 +129,9 @@ def step(consent, policy="reject"):
         (step("done"), [], ("v reject", "v shown"), ()),
         (step("ignored", "ignore"), ["shown"], (), ()),
         (step("ignored", "ignore"), ["shown", "accept"], (), ("v accept",)),
+        (step("ignored", "ignore", "x"), [], ("v shown",), ()),
+        (step("unknown", "ignore"), ["shown"], (), ()),
+        (step("none", "ignore"), ["shown"], (), ("v shown",)),
     ],
 )
 def test_the_score_knows_what_was_shown_and_answered(found, log, wrong, missed):

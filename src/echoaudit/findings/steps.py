@@ -33,7 +33,7 @@ STEPS = Schema(
         ),
         Column("reason", "string", "why a visit is not complete"),
         Column("consent_policy", "string", "what a visit answers banners: accept, reject, ignore"),
-        Column("consent", "string", "the banner's state: none, done, failed, ignored"),
+        Column("consent", "string", "the banner's state: none, done, failed, ignored, unknown"),
         Column("cmp", "string", "the consent manager by the rule that knows it"),
         Column("consent_s", "float", "from the banner's being seen to its being answered", "s"),
         Column(

@@ -204,23 +204,32 @@ SHOWN = "shown"
 def score_consents(steps: Sequence[Row], log: Iterable[Row], views: Mapping[str, str]) -> Score:
     """Compare what became of consent banners with what their servers saw.
 
-    A banner that was shown is to be found unless the policy is to ignore it; an answer is to be
-    found as the one that the server got.
+    A banner that was shown is to be found, answered or not, unless nobody could look; an answer is
+    to be found as the one that the server got.
 
     Args:
-        steps: rows of the table (``step``, ``consent``, ``consent_policy``).
+        steps: rows of the table (``step``, ``consent``, ``consent_policy``, ``cmp``).
         log: the publishers' log (``view``, ``what``).
         views: the visit of each page view, by the recording.
     """
-    rows = [row for row in steps if row["consent"] in ("done", "failed")]
-    ignored = {str(row["step"]) for row in steps if row["consent_policy"] == "ignore"}
-    found: Rows = {(str(row["step"]), SHOWN) for row in rows}
+    seen = [row for row in steps if row["consent"] in ("done", "failed") or _stood(row)]
+    unknown = {
+        str(row["step"])
+        for row in steps
+        if row["consent"] in ("unknown", "ignored") and not _stood(row)
+    }
+    found: Rows = {(str(row["step"]), SHOWN) for row in seen}
     found |= {
-        (str(row["step"]), str(row["consent_policy"])) for row in rows if row["consent"] == "done"
+        (str(row["step"]), str(row["consent_policy"])) for row in seen if row["consent"] == "done"
     }
     logged = {(views[row["view"]], str(row["what"])) for row in log if row["view"] in views}
-    planted: Rows = {row for row in logged if row[1] != SHOWN or row[0] not in ignored}
+    planted: Rows = {row for row in logged if row[1] != SHOWN or row[0] not in unknown}
     return compare("consents", found, planted)
+
+
+def _stood(row: Row) -> bool:
+    """Whether a banner was left standing; older recordings say so of all visits, and name none."""
+    return row["consent"] == "ignored" and bool(row["cmp"])
 
 
 def score_auctions(found: Iterable[Row], log: Iterable[Row], views: Mapping[str, str]) -> Score:

@@ -198,7 +198,12 @@ def banners_table(steps: pd.DataFrame) -> Table | None:
     )
 
 
-BANNER_STATES = {"done": "answered", "failed": "not answered", "none": "no banner shown"}
+BANNER_STATES = {
+    "done": "answered",
+    "failed": "not answered",
+    "none": "no banner shown",
+    "ignored": "left standing",
+}
 
 
 def _dropped(captures: pd.DataFrame) -> list[Notice]:

@@ -120,7 +120,9 @@ def _banners(browser: Mapping[str, Any], steps: pd.DataFrame) -> str:
     """What was answered to consent banners; nothing where a recording does not tell."""
     policy = browser.get("consent")
     if policy == "ignore":
-        return "Consent banners were left standing. "
+        stood = int((steps["consent"].eq("ignored") & steps["cmp"].fillna("").ne("")).sum())
+        known = f"; the rules of autoconsent knew one in {stood:,} visits" if stood else ""
+        return f"Consent banners were left standing{known}. "
     if policy not in ("accept", "reject"):
         return ""
     done = int((steps["consent"] == "done").sum())

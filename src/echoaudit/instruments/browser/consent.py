@@ -20,7 +20,7 @@ from echoaudit.instruments.browser.consent_rules import Answer
 from echoaudit.instruments.browser.devtools import Answer as Told
 
 Policy = Literal["accept", "reject", "ignore"]
-State = Literal["none", "done", "failed", "ignored"]
+State = Literal["none", "done", "failed", "ignored", "unknown"]
 WORLD = "echoaudit-consent"
 """Name of the script world of the library."""
 CALM = 1.0
@@ -45,11 +45,12 @@ class Consent:
     policy: Policy
     """What was to be answered."""
     state: State
-    """``none`` was found, ``done`` as the policy says, ``failed``, or ``ignored``."""
+    """``none`` was found, ``done`` as the policy says, ``failed``; when none is answered,
+    ``ignored`` (one stood) or ``unknown`` (nobody could look)."""
     cmp: str | None = None
     """The consent manager by the rule's name; also of one that showed no banner."""
     reason: str | None = None
-    """Why it failed."""
+    """Why it failed, or could not be looked for."""
     seconds: float | None = None
     """From the banner's being seen to its being answered."""
     clicks: int = 0
@@ -57,9 +58,6 @@ class Consent:
     """What the rule's own test says of a rejection, where it has one."""
     rules: str | None = None
     """The rule set and its version."""
-
-
-IGNORED = Consent("ignore", "ignored")
 
 
 @dataclass
@@ -151,7 +149,7 @@ class Banner:
             seconds=None if answered is None else round(answered, 3),
             clicks=self.clicks,
             confirmed=self.confirmed,
-            rules=f"autoconsent {consent_rules.VERSION}",
+            rules=consent_rules.NAME,
         )
 
     def _state(self) -> tuple[State, str | None]:
@@ -232,7 +230,7 @@ def scripts(answer: Answer, binding: str, glue: str) -> Scripts:
 
     def script(page: str) -> str:
         rules = f"{{page: {json.dumps(page)}, frame: {json.dumps(framed)}}}"
-        head = f"{glue.rstrip()}({json.dumps(binding)}, {json.dumps(_config(answer))}, {rules});"
+        head = f"{glue.rstrip()}({json.dumps(binding)}, {json.dumps(settings(answer))}, {rules});"
         return f"{head}\n{library}"
 
     return Scripts(answer, binding, script(whole), script(framed))
@@ -245,12 +243,12 @@ def _texts(answer: Answer) -> tuple[str, str, str]:
     return kept.library, whole, json.dumps(consent_rules.usable(kept.rules, answer, framed=True))
 
 
-def _config(answer: Answer) -> dict[str, Any]:
+def settings(answer: Answer | None) -> dict[str, Any]:
     """The library's settings: nothing is hidden, and a button is looked for by its words only when
-    it is to reject."""
+    it is to reject; without an answer nothing is done."""
     return {
         "enabled": True,
-        "autoAction": ACTIONS[answer],
+        "autoAction": ACTIONS[answer] if answer else "",
         "enablePrehide": False,
         "enableCosmeticRules": False,
         "enableGeneratedRules": True,

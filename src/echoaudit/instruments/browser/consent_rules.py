@@ -20,6 +20,7 @@ from echoaudit import npm
 from echoaudit.errors import Unavailable
 
 VERSION = "16.23.0"
+NAME = f"autoconsent {VERSION}"
 SETUP = "python -m echoaudit.instruments.browser.consent_rules"
 PACKAGE = npm.Package(
     "@duckduckgo/autoconsent",
@@ -61,7 +62,7 @@ def load() -> RuleSet:
     try:
         found = json.loads(path().read_text(encoding="utf-8"))
     except FileNotFoundError:
-        what = f"the rules for consent banners (autoconsent {VERSION}) are not in {path().parent}"
+        what = f"the rules for consent banners ({NAME}) are not in {path().parent}"
         raise Unavailable(what, fix=f"{SETUP}, or set browser.consent to ignore") from None
     return RuleSet(found["library"], tuple(found["rules"]))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
@@ -15,6 +16,8 @@ PATIENCE = 3.0
 """Seconds for one question; a document that has let one pass is asked no more."""
 FRAMES_LIMIT = 60
 EVALUATE = "Runtime.evaluate"
+Asked = Sequence[tuple[Document, Future[Answer]]]
+"""Documents that were asked something, and the answers to come."""
 Unseen = (CommandFailed, TimeoutError)
 """Why something could not be looked at: it has gone, or it does not answer."""
 
@@ -60,11 +63,18 @@ class Inspector:
 
     def evaluate_everywhere(self, expression: str) -> Iterator[tuple[Document, Any]]:
         """The value of an expression in every document that answers; asked all at once."""
-        asked = [
+        return self.told(self.ask(dict.fromkeys(self.documents, expression)))
+
+    def ask(self, expressions: Mapping[Document, str]) -> Asked:
+        """Ask documents for the values of expressions, without waiting for them."""
+        return [
             (document, self._devtools.post(EVALUATE, _in(document, expression), document.session))
-            for document in self.documents
+            for document, expression in expressions.items()
             if document.session not in self._silent
         ]
+
+    def told(self, asked: Asked) -> Iterator[tuple[Document, Any]]:
+        """The values of the documents that answer."""
         for document, answer in asked:
             try:
                 found = _value(answer.result(max(0.0, min(PATIENCE, self._end - time.monotonic()))))

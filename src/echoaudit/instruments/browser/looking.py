@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from echoaudit.instruments.browser import ads, storage
+from echoaudit.instruments.browser import ads, standing, storage
+from echoaudit.instruments.browser.consent import Consent
 from echoaudit.instruments.browser.course import Course
 from echoaudit.instruments.browser.devtools import Answer
 from echoaudit.instruments.browser.errors import CommandFailed
 from echoaudit.instruments.browser.evidence import put
 from echoaudit.instruments.browser.inspector import PATIENCE, Inspector, Unseen
+from echoaudit.instruments.browser.session import package_text
 
 LOOKING = 8.0
 """Seconds for reading ads and storage, all together."""
@@ -36,6 +38,8 @@ class Seen:
     ad_tags: tuple[str, ...] = ()
     paid: bool = False
     """Whether the page says of itself that it is not free to read."""
+    consent: Consent | None = None
+    """Whether a consent banner stands, where none is answered."""
     picture: bytes | None = None
     """The page from its top, PNG."""
     answers: list[Mapping[str, Any]] = field(default_factory=list)
@@ -54,15 +58,22 @@ def look(course: Course) -> Seen:
     course.looks += 1
     inspector = _inspector(course)
     shot = _screenshot(course, notes)
+    banner = _banner(course, inspector)
     contexts = sorted(record.contexts & record.frames.keys())
     places = [ads.Place(key[0], record.frames[key], key[1]) for key in contexts]
+    answers = list(_prebid_answers(course, notes))
+    found = ads.read(inspector, session.binding, tab, places, course.looks, notes)
+    stored = storage.read(inspector, urlsplit(course.url).hostname or "")
+    if banner is not None:
+        banner.begin()  # the documents look while the page is being drawn
     return Seen(
-        answers=list(_prebid_answers(course, notes)),
-        ads=ads.read(inspector, session.binding, tab, places, course.looks, notes),
-        storage=storage.read(inspector, urlsplit(course.url).hostname or ""),
+        answers=answers,
+        ads=found,
+        storage=stored,
         ad_tags=ads.tags(inspector, session.binding, tab, notes),
         paid=_is_paid(inspector, course.tab),
         picture=_picture(shot, notes),
+        consent=None if banner is None else banner.end(),
         notes=notes,
     )
 
@@ -73,6 +84,12 @@ def _is_paid(inspector: Inspector, frame: str) -> bool:
         return inspector.evaluate(document, "echoaudit.isPaid()") is True
     except Unseen:
         return False  # what hinders is in the notes already: nothing else could be read either
+
+
+def _banner(course: Course, inspector: Inspector) -> standing.Look | None:
+    if course.record.banner is not None:
+        return None  # it is being answered, and told of by whom answers it
+    return standing.Look(inspector, course.tab, package_text("standing.js"))
 
 
 def keep_pictures(course: Course, seen: Seen, folder: Path) -> None:

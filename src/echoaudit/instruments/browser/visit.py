@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from echoaudit.instruments.browser import bids, chromium, consent, har, turned_away
+from echoaudit.instruments.browser import bids, chromium, consent, har, standing, turned_away
 from echoaudit.instruments.browser.consent import Banner, Consent
 from echoaudit.instruments.browser.course import TICK, Course
 from echoaudit.instruments.browser.devtools import Answer
@@ -128,8 +128,13 @@ def _keep(course: Course, folder: Path, ending: _Ending) -> Visit:
         notes=(*seen.notes, *course.notes),
         prebid=dict(sorted(course.record.harvest.versions.items())),
         ad_tags=seen.ad_tags,
-        consent=banner.outcome() if (banner := course.record.banner) else consent.IGNORED,
+        consent=_consent(course, seen),
     )
+
+
+def _consent(course: Course, seen: Seen) -> Consent:
+    banner = course.record.banner
+    return banner.outcome() if banner is not None else seen.consent or standing.UNSEEN
 
 
 # --- opening and loading ----------------------------------------------------------------------
