@@ -1,8 +1,8 @@
 """Worlds of cookie syncs made up by a seed, as recordings: what is planted is known.
 
-No browser runs. Parties differ in how their identifiers look, in the cookies that hold them (bare,
-compound, JSON, in base64), in how and where they send them, and in what else they send that
-identifies nobody.
+No browser runs. Parties differ in how their identifiers look, in where they keep them (cookies,
+local and session storage) and how (bare, compound, JSON, in base64), in how and where they send
+them, and in what else they keep and send that identifies nobody.
 """
 
 from __future__ import annotations
@@ -74,7 +74,13 @@ HELD: dict[str, Callable[[str, int], str]] = {
     "json": lambda uid, now: quote(_compact({"uid": uid, "ts": now}), safe=""),
     "base64 json": lambda uid, _: _b64(_compact({"u": uid, "v": 2})),
 }
-"""How a cookie holds an identifier, at a time."""
+"""How an identifier is held, at a time."""
+
+KEEPERS = (*["cookie"] * 6, *["local"] * 2, *["session"] * 2)
+"""Where a party keeps its identifier."""
+COPIED = {"cookie": ("cookie", "cookie", "local", "session"), "local": ("session",), "session": ()}
+"""Where the others may keep theirs of it: storage does not tell when it was written, so a copy that
+is kept no longer than the original can be told from it."""
 
 WAYS: dict[str, Callable[[str], str]] = {
     "plain": lambda v: v,
@@ -142,10 +148,15 @@ def make(
     kinds = {name: r.choice(list(KINDS)) for name in (*names, PLATFORM, site)}
     held = {name: r.choice(list(HELD)) for name in kinds}
     constants = {name: KINDS["hex"](r) for name in kinds}
-    copies = {edge for edge in edges if edge.way == "plain" and r.random() < 0.3}
+    keepers = {name: r.choice(KEEPERS) for name in kinds}
+    copies = {
+        edge: r.choice(COPIED[keepers[edge.source]])
+        for edge in edges
+        if edge.way == "plain" and COPIED[keepers[edge.source]] and r.random() < 0.3
+    }
     pages: list[Page] = []
     for account in accounts:
-        browser = _Browser(r, account, kinds, held, constants, copies)
+        browser = _Browser(r, account, kinds, held, keepers, constants, copies)
         pages += [browser.visit(number, edges) for number in range(1, rounds + 1)]
     planted = {(a, edge.source, edge.target) for a in accounts for edge in edges}
     onward = {(a, edge.source, "onward.test") for a in accounts for edge in copies}
@@ -171,12 +182,13 @@ def _edges(
 
 
 class _Browser:
-    """One account's browser: what its cookies hold and what it sends."""
+    """One account's browser: what its cookies and storage hold and what it sends."""
 
-    def __init__(self, r, account, kinds, held, constants, copies) -> None:
+    def __init__(self, r, account, kinds, held, keepers, constants, copies) -> None:
         self.r = r
         self.account = account
         self.held = held
+        self.keepers = keepers
         self.constants = constants
         self.copies = copies
         self.uids = {name: KINDS[kind](r) for name, kind in kinds.items()}
@@ -188,25 +200,34 @@ class _Browser:
         page = Page(self.account, number)
         now = int(page.started)
         rotating = {name: KINDS["hex"](self.r) for name in self.uids}
+        tabs = {name: KINDS["hex"](self.r) for name in self.uids}
         view = KINDS["uuid"](self.r)
         for name in self.uids:
+            page.storage += self._stores(name, now, rotating[name], tabs[name])
             page.after += self._jar(name, now, rotating[name])
         page.after += [
             cookie(f".{edge.target}", "partner_uid", self.uids[edge.source], now=now)
-            for edge in self.copies
+            for edge, keeper in self.copies.items()
+            if keeper == "cookie"
+        ]
+        page.storage += [
+            _store(f"in.{edge.target}", keeper, {f"of {edge.source}": self.uids[edge.source]})
+            for edge, keeper in self.copies.items()
+            if keeper != "cookie"
         ]
         page.before = list(page.after) if number > 1 else []
         for name in self.uids:
             # Own cookies in one's own addresses are no sync.
             page.ask(f"https://px.{name}/i?own={self.uids[name]}", set_cookies=self._set(name, now))
         for edge in edges:
-            self._send(page, edge, rotating[edge.source], view, now)
+            self._send(page, edge, rotating[edge.source], tabs[edge.source], view, now)
         return page
 
     def _jar(self, name: str, now: int, rotating: str) -> list[dict]:
         value = HELD[self.held[name]](self.uids[name], now)
+        own = [cookie(f".{name}", "uid", value, now=now)] if self.keepers[name] == "cookie" else []
         return [
-            cookie(f".{name}", "uid", value, now=now),
+            *own,
             cookie(f".{name}", "sess", self.session[name], None),
             cookie(f".{name}", "rot", rotating, now=now),
             cookie(f".{name}", "first", self.first_visit[name], now=now),
@@ -217,17 +238,33 @@ class _Browser:
             cookie(f".{name}", "screen", "1366x900", now=now),
         ]
 
+    def _stores(self, name: str, now: int, rotating: str, tab: str) -> list[dict]:
+        """What storage holds: perhaps the identifier, and much that is none."""
+        value = HELD[self.held[name]](self.uids[name], now)
+        own = {self.keepers[name]: {"uid": value}}
+        common = {"cfg": self.constants[name], "at": str(now * 1000), "lang": "en-US"}
+        local = {"rot": rotating, "first": self.first_visit[name], "consent": self.consent}
+        session = {"sid": tab, "view": rotating[::-1], "gdpr": self.consent}
+        return [
+            _store(f"px.{name}", "local", common | local | own.get("local", {})),
+            _store(f"px.{name}", "session", common | session | own.get("session", {})),
+            _store(f"in.{name}", "session", {"sid": tab}),
+        ]
+
     def _set(self, name: str, now: int) -> list[dict]:
+        if self.keepers[name] != "cookie":
+            return []
         value = HELD[self.held[name]](self.uids[name], now)
         return [{"name": "uid", "value": value, "domain": f".{name}", "_maxAge": str(YEAR)}]
 
-    def _send(self, page: Page, edge: Edge, rotating: str, view: str, now: int) -> None:
+    def _send(self, page: Page, edge: Edge, rotating: str, tab: str, view: str, now: int) -> None:
         decoys = {
             "cb": _word(self.r, DIGITS, 13),
             "ts": str(now * 1000 + self.r.randrange(1000)),
             "view": view,
             "sid": self.session[edge.source],
             "rot": rotating,
+            "tab": tab,
             "fv": self.first_visit[edge.source],
             "cfg": self.constants[edge.source],
             "brief": self.session[edge.source][::-1],
@@ -255,13 +292,18 @@ class _Browser:
             chain = f"{page.number}-{len(page.requests)}"
             page.ask(f"https://px.{edge.source}/go?cb={decoys['cb']}", chain=chain)
         kept = []
-        if edge in self.copies:
+        if self.copies.get(edge) == "cookie":
             kept = [{"name": "partner_uid", "value": uid, "domain": f".{edge.target}",
                      "_maxAge": str(YEAR)}]  # fmt: skip
         url = f"https://in.{edge.target}{path}?{query}"
         page.ask(url, chain=chain, body=body, headers=headers, set_cookies=kept)
         if edge in self.copies:
             page.ask(f"https://in.onward.test/match?id={uid}")
+
+
+def _store(host: str, kind: str, items: dict[str, str]) -> dict:
+    return {"origin": f"https://{host}", "page": "news.test", "kind": kind,
+            "items": items, "total": len(items)}  # fmt: skip
 
 
 def found(folder: Path, world: SyncWorld) -> frozenset[Sync]:

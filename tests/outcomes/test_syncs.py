@@ -129,6 +129,9 @@ def test_chance_that_reads_as_words_is_told_by_what_others_hold_in_that_cookie(t
     assert not found(tmp_path / "alone", spoken)
     both = found(tmp_path / "both", spoken, other)
     assert both == {("tracker.test", "partner.test", "plain", "url")}
+    # Letters with six consonants in a row are nobody's words.
+    unspoken = page("https://partner.test/?v=MYysNsdgbhoa", value="v2|MYysNsdgbhoa|1")
+    assert found(tmp_path / "unspoken", unspoken) == both
 
 
 def test_what_ends_with_the_browser_or_soon_after_is_a_session(tmp_path):
@@ -218,8 +221,29 @@ def test_an_identifier_in_local_storage_is_found_as_one_in_a_cookie(tmp_path, it
     assert set(table["cookie"]) == {f"local:{next(iter(items))}"}
 
 
-def test_session_storage_ends_with_the_tab_and_identifies_nobody(tmp_path):
-    assert found(tmp_path / "r", stored(1, kind="session"), stored(2, kind="session")) == set()
+@pytest.mark.parametrize(
+    "items", [{"uid": UID}, {"state": json.dumps({"ids": {"uid": UID}, "seen": 3})}]
+)
+def test_what_session_storage_holds_again_in_another_tab_identifies(tmp_path, items):
+    visits = [stored(n, kind="session", items=items) for n in (1, 2)]
+    table = syncs.derive(record(tmp_path / "r", *visits))
+    ways = {(row.source, row.target, row.encoding, row.place) for row in table.itertuples()}
+    assert ways == SENT
+    assert set(table["cookie"]) == {f"session:{next(iter(items))}"}
+
+
+def test_a_sessions_own_id_identifies_nobody_even_where_two_hosts_of_a_site_hold_it(tmp_path):
+    one = stored(1, kind="session")
+    one.storage.append({**one.storage[0], "origin": "https://www.tracker.test"})
+    assert found(tmp_path / "a", one) == set()
+    values = [f"{n}c9d17a{n}be40f52" for n in range(2)]
+    changing = [
+        stored(n, kind="session", items={"id": v}, url=f"https://partner.test/m?id={v}")
+        for n, v in enumerate(values)
+    ]
+    assert found(tmp_path / "b", *changing) == set()
+    shared = [stored(n, a, "session") for a in ("fashion-1", "vanilla-1") for n in (1, 2)]
+    assert found(tmp_path / "c", *shared) == set()
 
 
 def test_storage_that_changes_or_that_accounts_share_is_no_identifier(tmp_path):

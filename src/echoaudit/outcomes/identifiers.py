@@ -1,9 +1,10 @@
-"""Which values in a browser's cookies and local storage identify it.
+"""Which values in a browser's cookies and storage identify it.
 
 An identifier is long-lived, has enough chance in it, stays the same over the account's visits and
 differs between accounts. Session ids, timestamps, shared constants, consent strings and settings
 fail one of these (after Englehardt et al., "Cookies That Give You Away", WWW 2015, and Acar et
-al., "The Web Never Forgets", CCS 2014).
+al., "The Web Never Forgets", CCS 2014). Session storage lives no longer than a visit: what it holds
+again in another visit was brought from elsewhere, and identifies as well.
 """
 
 from __future__ import annotations
@@ -35,13 +36,15 @@ CLOCK_BEFORE, CLOCK_AFTER = 1100 * 86_400.0, 800 * 86_400.0
 """Numbers within this span of the visit are taken for points in time."""
 
 AFTERWARDS = 1e-3
-"""Seconds by which what is in storage counts as later than the cookies at a visit's end."""
+"""Seconds by which what is in local storage counts as later than the cookies at a visit's end, and
+what is in session storage as later than that."""
 
 _CONSENT = re.compile(r"consent|gdpr|usprivacy|ccpa|gpp|optanon|tcf", re.IGNORECASE)
 _FIELDS = re.compile(r"[^A-Za-z0-9_\-+/.]+")
 _WORDS = re.compile(r"(?:[A-Z]?[a-z]{2,}|[A-Z]{2,})(?:[-_. /+]?(?:[A-Z]?[a-z]{2,}|[A-Z]{2,}))*")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _VOWEL = re.compile(r"[aeiouy]", re.IGNORECASE)
+_UNSPOKEN = re.compile(r"[bcdfghjklmnpqrstvwxz]{6}", re.IGNORECASE)
 _DATE = re.compile(
     r"(?:19|20)\d\d-[01]\d-[0-3]\d(?:[T_ ][\d:.,Z+-]*)?"
     r"|(?:19|20)\d\d[01]\d[0-3]\d(?:[T_]?[0-2]\d(?:[0-5]\d){1,2}(?:\d{3})?Z?)?"
@@ -71,6 +74,20 @@ class _Held:
     at_end: Counter[str] = field(default_factory=Counter)
     """Value to the number of visits to its site that ended with it."""
     parts_at_end: Counter[str] = field(default_factory=Counter)
+    fresh: bool = False
+    """Whether each visit began without it."""
+
+    def lasting(self) -> Iterator[tuple[float, str]]:
+        """Values and parts that stay the same over the visits, with the time they were first seen.
+
+        Of a single visit nobody can tell; but what a visit begins without must come again.
+        """
+        single = self.at_end.total() < 2
+        steady = not self.fresh and (single or max(self.at_end.values()) >= 2)
+        for value, time in self.values.items():
+            whole = {unquote(value).strip('"')} if steady or self.at_end[value] >= 2 else set()
+            own = {part for part in parts(value) if steady or self.parts_at_end[part] >= 2}
+            yield from ((time, token) for token in sorted(whole | own))
 
 
 def identifiers(accounts: Mapping[str, Sequence[PageVisit]]) -> dict[str, list[Identifier]]:
@@ -95,13 +112,19 @@ def _held(visits: Sequence[PageVisit]) -> dict[_Key, _Held]:
         contacted = {request.site for request in visit.requests}
         for time, cookie in _seen(visit):
             if _may_identify(cookie, time):
-                values = found[cookie.site, cookie.name].values
-                values[cookie.value] = min(time, values.get(cookie.value, time))
-        for cookie in (*visit.after, *visit.stored):
-            key = (cookie.site, cookie.name)
-            if cookie.site in contacted and key in found:
-                found[key].at_end[cookie.value] += 1
-                found[key].parts_at_end.update(parts(cookie.value))
+                held = found[cookie.site, cookie.name]
+                held.fresh = cookie.fresh
+                held.values[cookie.value] = min(time, held.values.get(cookie.value, time))
+        # Several hosts of a site may hold the same: it was there at the end of one visit.
+        ends = {
+            ((cookie.site, cookie.name), cookie.value)
+            for cookie in (*visit.after, *visit.stored)
+            if cookie.site in contacted and (cookie.site, cookie.name) in found
+        }
+        for key, value in ends:
+            found[key].at_end[value] += 1
+        for key, part in {(key, part) for key, value in ends for part in parts(value)}:
+            found[key].parts_at_end[part] += 1
     return found
 
 
@@ -116,13 +139,15 @@ def _seen(visit: PageVisit) -> Iterator[tuple[float, Cookie]]:
     yield from ((visit.ended, cookie) for cookie in visit.after)
     # Of storage nobody tells when it was written: where a cookie of the same visit holds the value,
     # that is its origin.
-    yield from ((visit.ended + AFTERWARDS, cookie) for cookie in visit.stored)
+    for cookie in visit.stored:
+        yield visit.ended + AFTERWARDS * (2 if cookie.fresh else 1), cookie
 
 
 def _may_identify(cookie: Cookie, time: float) -> bool:
-    if cookie.expires is None or not cookie.value or _CONSENT.search(cookie.name):
+    if not cookie.value or _CONSENT.search(cookie.name):
         return False
-    return cookie.expires - time >= MIN_LIFETIME
+    lives = cookie.expires is not None and cookie.expires - time >= MIN_LIFETIME
+    return lives or cookie.fresh
 
 
 def parts(value: str) -> set[str]:
@@ -165,15 +190,10 @@ def _identifying(
 ) -> Iterator[tuple[float, Identifier]]:
     """Identifiers with the time they were first seen."""
     for (site, name), held in cookies.items():
-        visits = held.at_end.total()
-        steady = visits < 2 or any(count >= 2 for count in held.at_end.values())
-        for value, time in held.values.items():
-            whole = {unquote(value).strip('"')} if steady else set()
-            own = {part for part in parts(value) if steady or held.parts_at_end[part] >= 2}
-            for token in sorted(whole | own):
-                of_a_kind = ((site, name), len(token)) in kin
-                if token not in shared and is_random(token, time, words=of_a_kind):
-                    yield time, Identifier(site, name, token)
+        for time, token in held.lasting():
+            of_a_kind = ((site, name), len(token)) in kin
+            if token not in shared and is_random(token, time, words=of_a_kind):
+                yield time, Identifier(site, name, token)
 
 
 def _shared(held: Iterable[Mapping[_Key, _Held]]) -> set[str]:
@@ -215,7 +235,9 @@ def _are_words(token: str) -> bool:
     if not _WORDS.fullmatch(token):
         return False
     words = _WORD.findall(token)
-    spoken = all(len(word) < 3 or _VOWEL.search(word) for word in words)
+    spoken = all(
+        len(word) < 3 or (_VOWEL.search(word) and not _UNSPOKEN.search(word)) for word in words
+    )
     return spoken and sum(map(len, words)) > SHORT_WORD * len(words)
 
 

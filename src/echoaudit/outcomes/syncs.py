@@ -39,7 +39,8 @@ TABLE = Schema(
         Column(
             "cookie",
             "string",
-            "Name of the source's cookie that holds it; `local:NAME` is an entry of local storage.",
+            "Name of the source's cookie that holds it; `local:NAME` and `session:NAME` are "
+            "entries of storage.",
         ),
         Column(
             "encoding",

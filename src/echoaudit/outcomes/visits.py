@@ -34,6 +34,8 @@ class Cookie:
     value: str
     expires: float | None
     """Seconds since 1970; ``None`` ends with the browser."""
+    fresh: bool = False
+    """Whether each visit begins without it, as without what session storage holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,9 @@ class PageVisit:
     before: tuple[Cookie, ...]
     after: tuple[Cookie, ...]
     stored: tuple[Cookie, ...] = ()
-    """What origins kept in local storage at the end, as cookies that never expire; their names
-    begin with ``local:``. Session storage ends with the tab and is left out."""
+    """What origins kept in local storage at the end, as cookies that never expire (their names
+    begin with ``local:``), and in session storage (``session:``), which each visit begins without,
+    in a tab of its own."""
 
     @property
     def started(self) -> float:
@@ -94,7 +97,7 @@ def page_visits(recording: Recording) -> Iterator[PageVisit]:
             requests_of(step),
             tuple(_jar(cookies.get("before"))),
             tuple(_jar(cookies.get("after"))),
-            tuple(_local(step.json(STORAGE) if step.has(STORAGE) else [])),
+            tuple(_kept(step.json(STORAGE) if step.has(STORAGE) else [])),
         )
 
 
@@ -292,14 +295,16 @@ def _jar(cookies: Any) -> Iterator[Cookie]:
             yield Cookie(registrable(domain), name, _text(found.get("value")), kept)
 
 
-def _local(stores: Any) -> Iterator[Cookie]:
+def _kept(stores: Any) -> Iterator[Cookie]:
     for found in map(_dict, _list(stores)):
-        host = host_of(_text(found.get("origin")))
-        if not host or found.get("kind") != "local":
+        host, kind = host_of(_text(found.get("origin"))), found.get("kind")
+        if not host or kind not in ("local", "session"):
             continue
+        fresh = kind == "session"
         for name, value in _dict(found.get("items")).items():
             if isinstance(value, str):
-                yield Cookie(registrable(host), f"local:{name}", value, MAX_TIME)
+                expires = None if fresh else MAX_TIME
+                yield Cookie(registrable(host), f"{kind}:{name}", value, expires, fresh)
 
 
 def _pairs(headers: Any) -> Iterator[tuple[str, str]]:
