@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from loopback_sites import NEWS, Answer
+from loopback_sites import NEWS, Answer, entries
 
 from echoaudit.instruments.browser.turned_away import CHALLENGES, judge
 
@@ -83,6 +83,26 @@ def test_a_page_that_is_not_free_and_holds_an_auction_is_complete(sites, browser
     sites.pages = {(NEWS, "/"): Answer(AUCTION + PAID % "false")}
     visit = browser.visit(f"https://{NEWS}/", tmp_path)
     assert (visit.state, dict(visit.prebid)) == ("complete", {"pbjs": "v9.1"})
+
+
+@pytest.mark.web
+def test_what_robots_txt_does_not_allow_is_left_out_where_it_is_obeyed(
+    sites, browser, tmp_path, monkeypatch
+):
+    own = "robots.test"
+    obeying = browser._settings.model_copy(update={"robots": "obey"})
+    monkeypatch.setattr(browser, "_settings", obeying)
+    rules = Answer("User-agent: *\nDisallow: /*?s=\n", mime="text/plain")
+    sites.pages = {(own, "/robots.txt"): rules, (own, "/"): Answer("<p>News.</p>")}
+    sites.log.clear()
+    left = browser.visit(f"https://{own}/?s=1", tmp_path / "left")
+    seen = browser.visit(f"https://{own}/", tmp_path / "seen")
+    assert (left.state, left.reason) == ("robots", "robots.txt does not allow the page")
+    assert (seen.state, left.requests, entries(tmp_path / "left")) == ("complete", 0, [])
+    asked = [one.path for one in sites.log if one.host == own and one.path != "/favicon.ico"]
+    assert asked == ["/robots.txt", "/"]
+    files = {path.name for path in (tmp_path / "seen").iterdir()} - {"page.png"}
+    assert {path.name for path in (tmp_path / "left").iterdir()} == files
 
 
 @pytest.mark.parametrize("marker", CHALLENGES, ids=lambda marker: marker.maker)

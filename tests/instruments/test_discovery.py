@@ -12,7 +12,7 @@ from loopback_sites import Answer, Sites, wrapped_chromium
 
 from echoaudit.cli import group
 from echoaudit.errors import BadInput
-from echoaudit.instruments.browser import discovery
+from echoaudit.instruments.browser import discovery, robots
 from echoaudit.study.models import Site
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +85,11 @@ def test_a_file_that_holds_no_results_is_left_alone(tmp_path):
 
 
 def test_robots_txt_is_read_for_echoaudit_by_name_and_for_all():
-    assert discovery.allows("")
-    assert discovery.allows("User-agent: *\nDisallow: /private\n")
-    assert not discovery.allows("User-agent: *\nDisallow: /\n")
-    assert discovery.allows("User-agent: *\nDisallow: /\n\nUser-agent: echoaudit\nAllow: /\n")
+    page = "https://news.test/a/page?s=1"
+    for text in ("", "User-agent: *\nDisallow: /private\n", "<html>not here</html>",
+                 "User-agent: *\nDisallow: /\n\nUser-agent: echoaudit\nAllow: /\n",
+                 "User-agent: *\nDisallow: /a/\nAllow: /a/page\n"):  # fmt: skip
+        assert robots.allows(text, page)
+    for text in ("User-agent: *\nDisallow: /\n", "User-agent: *\nDisallow: /*?s=\n",
+                 "User-agent: echoaudit\nDisallow: /a/\n"):  # fmt: skip
+        assert not robots.allows(text, page)

@@ -21,7 +21,7 @@ COUNTED = {"no_bids": "no-bid", "timeouts": "timeout", "errors": "error",
 """Column to the state that it counts."""
 KEYS = ["account", "persona", "phase", "bidder", "forced"]
 DECIMALS = 6
-TURNED_AWAY = ("challenge", "paywall", "empty", "blocked")
+TURNED_AWAY = ("challenge", "paywall", "empty", "blocked", "robots")
 """States of visits in which bidders had no opportunity."""
 RATES = Schema(
     "bid_rate",

@@ -29,7 +29,8 @@ STEPS = Schema(
         Column(
             "state",
             "string",
-            "complete, missing, or a visit's timeout, challenge, paywall, empty, blocked, failed",
+            "complete, missing, or a visit's timeout, challenge, paywall, empty, blocked, robots, "
+            "failed",
         ),
         Column("reason", "string", "why a visit is not complete"),
         Column("consent_policy", "string", "what a visit answers banners: accept, reject, ignore"),

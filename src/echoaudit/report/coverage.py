@@ -133,6 +133,7 @@ TURNED_AWAY = {
     "paywall": "met a paywall",
     "empty": "got an empty answer",
     "blocked": "were blocked",
+    "robots": "were left out by robots.txt",
 }
 """What visits met instead of the page, by their state."""
 

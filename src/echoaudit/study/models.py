@@ -569,6 +569,8 @@ class BrowserSettings(Strict):
     address that it was asked from: what it says is recorded."""
     consent: Literal["accept", "reject", "ignore"] = "ignore"
     """What is answered to consent banners; ``ignore`` leaves them standing."""
+    robots: Literal["ignore", "obey"] = "ignore"
+    """``obey`` leaves out pages that their site's robots.txt does not allow to ``echoaudit``."""
     trusted_authority: Path | None = None
     """A certificate authority (PEM) that the browser accepts besides the system's."""
     grid: Annotated[

@@ -12,6 +12,7 @@ from echoaudit.instruments.browser.errors import BrowserCrashed
 from echoaudit.study.models import BrowserSettings, OptOut, SignIn, StorePage
 
 if TYPE_CHECKING:
+    from echoaudit.instruments.browser.robots import Refusal, Robots
     from echoaudit.instruments.browser.session import Session
     from echoaudit.instruments.browser.storepage import Action, Enabling
     from echoaudit.instruments.browser.visit import Visit
@@ -47,6 +48,7 @@ class Browser:
         self._profile = profile.absolute()
         self._extra = tuple(extra_arguments)
         self._running: Session | None = None
+        self._robots: Robots | None = None
 
     def __enter__(self) -> Self:
         self._start()
@@ -63,12 +65,28 @@ class Browser:
     def visit(self, url: str, folder: Path) -> Visit:
         """Visit ``url``; page.har, bids.json, cookies.json and page.png go into ``folder``.
 
-        A site that fails, blocks or never ends is a result, not an error. A browser that a
-        previous page had left hung is replaced first.
+        A site that fails, blocks or never ends is a result, not an error; so is one whose
+        robots.txt does not allow the page, where the settings obey it. A browser that a previous
+        page had left hung is replaced first.
         """
+        refusal = self.refusal(url) if self._settings.robots == "obey" else None
+        if refusal is None:
+            return self._visit(url, folder)
+        from echoaudit.instruments.browser.visit import leave_out
+
+        return leave_out(self._session(), url, folder, refusal)
+
+    def _visit(self, url: str, folder: Path) -> Visit:
         from echoaudit.instruments.browser.visit import visit
 
         return visit(self._session(), url, folder)
+
+    def refusal(self, url: str) -> Refusal | None:
+        """Why ``url`` must not be visited by its site's robots.txt, which a visit asks for."""
+        from echoaudit.instruments.browser.robots import Robots
+
+        self._robots = self._robots or Robots(self._visit)
+        return self._robots.refusal(url)
 
     def sign_in(self, sign_in: SignIn, username: str, password: str) -> Visit:
         """Sign the account in by the platform's form; nothing of it is written."""

@@ -10,14 +10,11 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.robotparser import RobotFileParser
 
 from echoaudit.errors import BadInput
 from echoaudit.instruments.browser import Browser, BrowserCrashed
 from echoaudit.recording import read_json
 
-AGENT = "echoaudit"
-"""The name by which robots.txt may address this tool."""
 DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{1,62}")
 LIST_LIMIT = 10_000_000
 """Lines of a list."""
@@ -39,7 +36,7 @@ class Site:
     domain: str
     url: str
     state: str
-    """As a visit's, or ``robots``: its robots.txt does not allow the visit, so there was none."""
+    """As a visit's."""
     reason: str
     prebid: str
     """Versions of Prebid.js; empty without header bidding."""
@@ -84,7 +81,7 @@ def examine(browser: Browser, entry: Entry, folder: Path) -> Site:
     Raises ``BrowserCrashed`` when the browser goes away.
     """
     url = f"https://{entry.domain}/"
-    refusal = _refusal(browser, url, folder / "robots")
+    refusal = browser.refusal(url)
     if refusal is not None:
         return _site(entry, url, refusal[0], refusal[1])
     visit = browser.visit(url, folder / "page")
@@ -122,34 +119,6 @@ def _site(
 def _plain(text: str) -> str:
     """A version without what spreadsheets or terminals would act on."""
     return re.sub(r"[^A-Za-z0-9.-]", "", text).lstrip("-") or "unknown"
-
-
-def _refusal(browser: Browser, url: str, folder: Path) -> tuple[str, str] | None:
-    """Why the front page must not or cannot be visited, by RFC 9309, section 2.3.1.
-
-    No robots.txt (any 4xx) allows everything, one that the server cannot give (5xx) nothing.
-    """
-    visit = browser.visit(f"{url}robots.txt", folder)
-    documents = [
-        entry
-        for entry in read_json(folder / "page.har")["log"]["entries"]
-        if entry["_resourceType"] == "document"
-    ]
-    status = int(documents[-1]["response"]["status"]) if documents else 0
-    if status == 0:
-        return visit.state, visit.reason or "no answer"
-    if status >= 500:
-        return "robots", f"robots.txt: HTTP {status}"
-    if status == 200 and not allows(documents[-1]["response"]["content"].get("text", "")):
-        return "robots", "robots.txt does not allow the front page"
-    return None
-
-
-def allows(robots: str) -> bool:
-    """Whether a robots.txt lets this tool visit the front page."""
-    rules = RobotFileParser()
-    rules.parse(robots.splitlines())
-    return rules.can_fetch(AGENT, "/")
 
 
 # --- results ----------------------------------------------------------------------------------

@@ -21,7 +21,9 @@ from echoaudit.instruments.browser.recorder import Hop, Recorder
 from echoaudit.instruments.browser.session import Session, open_tab
 from echoaudit.instruments.browser.targets import Record
 
-State = Literal["complete", "timeout", "challenge", "paywall", "empty", "blocked", "failed"]
+State = Literal[
+    "complete", "timeout", "challenge", "paywall", "empty", "blocked", "robots", "failed"
+]
 
 IDLE = 0.3
 """Seconds without network activity after which a page counts as settled."""
@@ -81,6 +83,22 @@ def visit(session: Session, url: str, folder: Path) -> Visit:
         _end_closing(course)
 
 
+def leave_out(session: Session, url: str, folder: Path, refusal: tuple[State, str]) -> Visit:
+    """The visit that does not take place: its files are there, and nothing is in them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    now, cookies = time.time(), _cookies(session)
+    put_json(folder / "page.har", har.har(url, now, session.chromium.version, []))
+    put_json(folder / "cookies.json", {"before": cookies, "after": cookies})
+    for name in ("bids", "ads", "storage", "console"):
+        put_json(folder / f"{name}.json", [])
+    return Visit(*refusal, started=now, ended=now, browser=_browser(session))
+
+
+def _browser(session: Session) -> dict[str, Any]:
+    known = dict(chromium.describe(session.settings, session.chromium))
+    return known | {"proxy_said": session.proxy_said}
+
+
 def _watch(course: Course, folder: Path, before: list[Any]) -> _Ending:
     """The visit from its first request until all has been seen."""
     state, reason = _load(course)
@@ -121,8 +139,7 @@ def _keep(course: Course, folder: Path, ending: _Ending) -> Visit:
         reason=ending.reason,
         started=course.started,
         ended=ending.ended,
-        browser=dict(chromium.describe(session.settings, session.chromium))
-        | {"proxy_said": session.proxy_said},
+        browser=_browser(session),
         requests=len(hops),
         bids=len(found),
         notes=(*seen.notes, *course.notes),
