@@ -143,7 +143,7 @@ def crawl(
     settings = BrowserSettings(
         trusted_authority=sites.authority,
         binary=wrapped_chromium(folder, sites),
-        page_timeout=60 if grid else 10,
+        page_timeout=10,
         settle=1,
         grid=grid.url if grid else None,
     )
