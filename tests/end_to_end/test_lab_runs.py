@@ -206,6 +206,9 @@ def test_without_sound_there_is_no_effect_and_the_run_says_why(lab: Lab) -> None
 def test_a_world_never_seen_before_is_recovered(lab: Lab) -> None:
     for name in ("other_world.yaml", "other_skills.yaml"):
         shutil.copy(HERE.parent / "lab" / name, lab.folder / name)
+    world = lab.folder / "other_world.yaml"
+    host = "    host: hedge.example.com\n"
+    world.write_text(world.read_text().replace(host, f"{host}    consent: cookieconsent3\n"))
     for name, text in {
         "gardener": "persona: gardener\ninterest: Gardening\nskills: other_skills.yaml\n"
         "control: nobody\n",
@@ -216,6 +219,7 @@ def test_a_world_never_seen_before_is_recovered(lab: Lab) -> None:
         "gateway__quic": "forward",
         "gateway__trusting": "[gardener-1]",
         "gateway__probe": "true",
+        "browser__consent": "accept",
     }
     some = {**FEW, "accounts__treated": "2"}
     run = lab.run(
@@ -225,6 +229,14 @@ def test_a_world_never_seen_before_is_recovered(lab: Lab) -> None:
     # Its few idle seconds tell nobody's chatter from a skill's contacts.
     assert {s["outcome"] for s in score["scores"] if not s["planted"]} <= {"attribution"}
     assert "auctions" in {s["outcome"] for s in score["scores"]}
+    # Each account meets its banner once; what it withholds comes upon the answer.
+    steps = pq.read_table(run.folder / "findings" / "steps.parquet").to_pandas()
+    answered = steps[steps["consent"] == "done"]
+    assert set(answered["cmp"]) == {"cookieconsent3"}
+    accounts = set(steps.loc[steps["site"] == "hedge", "account"])
+    assert sorted(answered["account"]) == sorted(accounts)
+    consents = next(s for s in score["scores"] if s["outcome"] == "consents")
+    assert consents["planted"] == 2 * len(accounts), "shown and accepted"
     assert run.conclusion["state"] == "supported"
     table = pq.read_table(run.folder / "findings" / "endpoints.parquet").to_pandas()
     quic = table.query("host == 'q.earthworm.io' and witness == 'quic'")
