@@ -104,6 +104,20 @@ def test_an_address_used_again_belongs_to_its_latest_name(tmp_path):
     assert only(table, host="new.example").other_names == "dns:old.example"
 
 
+def test_a_look_up_after_its_beginning_does_not_name_a_connection(tmp_path):
+    up, _ = handshake(None, "1.3")
+    begun = Talk(start=START + 4).open().send(True, up).packets
+    packets = begun + lookup("later.example", time=START + 4.5)
+    log = [
+        event(START + 2, "query", "first.example"),
+        event(START + 2, "reply", "first.example", SERVER),
+        event(START + 4.5, "query", "later.example", number=2),
+        event(START + 4.5, "reply", "later.example", SERVER, number=2),
+    ]
+    table = rows(tmp_path, Staged("fashion-1/sessions/01-x", packets=packets, names=log))
+    assert only(table, contacted=True)[["host", "other_names"]].tolist() == ["first.example", ""]
+
+
 def test_another_device_s_look_up_names_nothing(tmp_path):
     up, _ = handshake(None, "1.3")
     neighbour = bytes.fromhex("020000000099")

@@ -24,6 +24,8 @@ from echoaudit.outcomes.traffic.tls import host as clean_host
 
 LOG_DELAY = 1.0
 """Seconds by which the times of a resolver's log may be late."""
+_LOG_AHEAD = 0.1
+"""Seconds by which an answer may leave after it was logged."""
 ADDRESS_UNTOLD = "IP"
 """Answer of a log that says that an address was given, but not which."""
 _NAMES_KEPT = 20
@@ -190,6 +192,20 @@ def answers_of_log(events: Iterable[Any]) -> Iterator[Answer]:
         alias = name if name != question else ""
         blocked = kind == "blocked" or (bool(address) and is_null(address))
         yield Answer(time - LOG_DELAY, question, address, blocked, alias)
+
+
+def without_seen(logged: Iterable[Answer], seen: Iterable[Answer]) -> Iterator[Answer]:
+    """A log's answers but for those that a capture has as well, whose packets tell when they came.
+
+    The log's are dated back, and would name a connection that had begun before its look-up.
+    """
+    times: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for answer in seen:
+        times[answer.name, answer.address].append(answer.time)
+    for answer in logged:
+        until = answer.time + LOG_DELAY + _LOG_AHEAD
+        if not any(answer.time <= time <= until for time in times[answer.name, answer.address]):
+            yield answer
 
 
 def _event(event: Any) -> tuple[float, str, str, str, str]:

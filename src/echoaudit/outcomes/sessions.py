@@ -22,6 +22,7 @@ from echoaudit.outcomes.naming import (
     answers_of,
     answers_of_log,
     name_flow,
+    without_seen,
 )
 from echoaudit.outcomes.probes import probes
 from echoaudit.outcomes.traffic import Flow, Lookup, Traffic, read_capture
@@ -78,7 +79,9 @@ def _session(step: StepEvidence, memory: Memory) -> Session:
     looked = [one for one in (traffic.lookups if traffic else ()) if _asked_by(one, device)]
     begin = float(about.get("started") or 0.0) - LOG_DELAY
     memory.book.add(answer for answer in logged if answer.time < begin)
-    answers = [*answers_of(looked), *(answer for answer in logged if answer.time >= begin)]
+    seen = list(answers_of(looked))
+    now = (answer for answer in logged if answer.time >= begin)
+    answers = [*seen, *without_seen(now, seen)]
     here = Book()
     here.add(answers)
     decrypted, probed = _requested(step), probes(step)
