@@ -195,8 +195,8 @@ def test_the_traps_were_really_set(paper: Run) -> None:
 
 def test_without_sound_there_is_no_effect_and_the_run_says_why(lab: Lab) -> None:
     world = lab.small_world("paper", "field-and-kettle")
-    quiet = {"speaker__gain": "0", "conversation__attempts": "1", **FEW, **FAST}
-    run = lab.run("silent", lab__world=world, **quiet)
+    quiet = {"speaker__gain": "0", "conversation__attempts": "1", "rounds__before": "0"}
+    run = lab.run("silent", lab__world=world, **quiet, **FEW, **FAST)
     assert run.conclusion["state"] == "insufficient"
     assert "never woke" in run.done.stdout
     assert "never woke" in run.report.read_text()

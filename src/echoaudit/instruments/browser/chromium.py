@@ -44,6 +44,10 @@ DISABLED_FEATURES = (
     "OptimizationGuideModelDownloading",
     "OptimizationHints",
     "Translate",
+    # Pages of the address bar, prepared at each start: half of the processor's time that it takes.
+    "WebUIOmniboxAimPopup",
+    "WebUIOmniboxFullPopup",
+    "WebUIOmniboxPopup",
 )
 
 QUIET = (
