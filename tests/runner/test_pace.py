@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from echoaudit.recording import Recording, write_json
-from echoaudit.runner.pace import foreseen, measure
+from echoaudit.runner.pace import foreseen, in_turns, measure
 from echoaudit.runner.progress import Lines, progress_for
 from echoaudit.study.models import Config
 from echoaudit.study.plan import Account, Plan, Step, Track, Wave
@@ -149,6 +150,27 @@ def test_accounts_that_talk_in_turns_need_the_time_of_all_over_those_at_once(
     assert pace is not None
     assert (pace.own, pace.least) == (10, 20)
     assert pace.to_json()["ratio"] == pace.talking / 20
+
+
+@pytest.mark.parametrize(
+    ("own", "at_once", "least"),
+    [
+        ([3, 5, 4], 9, 5),
+        ([3, 5, 4], 1, 12),
+        ([3, 3, 3, 2, 2, 2, 1], 3, 16 / 3),
+        # Of three long accounts at two places two talk one after the other.
+        ([5, 5, 5, 1], 2, 10),
+        ([5, 5, 5, 5, 4], 2, 14),
+    ],
+)
+def test_no_schedule_of_accounts_takes_less(own: list[float], at_once: int, least: float) -> None:
+    assert in_turns(own, at_once) == least
+    ways = itertools.product(range(at_once), repeat=len(own))
+    taken = (
+        [sum(t for t, p in zip(own, way, strict=True) if p == place) for place in range(at_once)]
+        for way in ways
+    )
+    assert least <= min(map(max, taken))
 
 
 def test_a_killed_attempt_counts_until_the_last_sign_of_it(

@@ -65,8 +65,7 @@ class Pace:
     own: float
     """That account's own time: what it said, heard and waited for by rule."""
     least: float
-    """No less does the talk of all take, so many accounts at a time: the longest account's own, or
-    everybody's over the conversations that may go on at once."""
+    """No less does the talk of all take, so many accounts at a time (`in_turns`)."""
     talking: float
     """Time in which any account talked."""
     whole: float
@@ -97,10 +96,24 @@ def measure(recording: Recording) -> Pace | None:
     return Pace(
         longest,
         own[longest],
-        max(own[longest], sum(own.values()) / at_once),
+        in_turns(own.values(), int(at_once)),
         _covered((first, last) for talk, first, last in spans if talk),
         _covered((first, last) for _, first, last in spans),
     )
+
+
+def in_turns(own: Iterable[float], at_once: int) -> float:
+    """Seconds that accounts need at least, so many at a time and each without a break.
+
+    The greatest of the usual lower bounds of schedules on equal machines: everybody's time over
+    the conversations at once; and, for each k, what k + 1 of the k * at_once + 1 longest accounts
+    take one after another, for so many must share a place (k = 0: the longest account's own).
+    """
+    times = sorted(own, reverse=True)
+    shared = (
+        sum(times[k * at_once - k : k * at_once + 1]) for k in range(-(-len(times) // at_once))
+    )
+    return max(sum(times) / at_once, *shared)
 
 
 def _own(step: StepEvidence, config: Any) -> float:
