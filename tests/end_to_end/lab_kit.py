@@ -68,7 +68,8 @@ class Lab:
     def kill(self, name: str, after: int | str, seconds: float, **settings: str) -> str | None:
         """Run, and SIGKILL so many seconds after so many steps are finished, counting all runs.
 
-        ``after`` may also be an account: when the first sentence to its speaker was answered.
+        ``after`` may also be ``visit``, when the first one began, or an account, when the first
+        sentence to its speaker was answered.
         What the run said if it had ended before.
         """
         with self._running(name, settings) as running:
@@ -119,7 +120,9 @@ class Lab:
         end = time.monotonic() + 500
         while running.poll() is None and time.monotonic() < end:
             if isinstance(after, int):
-                there = not after or _finished(folder / "journal.jsonl") >= after
+                there = not after or _count('"step-finished"', folder / "journal.jsonl") >= after
+            elif after == "visit":
+                there = _count('"kind":"visit"', folder / "journal.jsonl") > 0
             else:
                 there = any(folder.glob(f"staging/{after}+sessions+01-*/transcript.json"))
             if there:
@@ -141,8 +144,8 @@ def _command_of(process: int) -> str:
     return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
 
 
-def _finished(journal: Path) -> int:
-    return journal.read_text().count('"step-finished"') if journal.exists() else 0
+def _count(what: str, journal: Path) -> int:
+    return journal.read_text().count(what) if journal.exists() else 0
 
 
 def run_arguments(name: str, persona: str, settings: dict[str, str]) -> list[str]:
