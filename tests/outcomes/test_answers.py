@@ -3,6 +3,7 @@
 import base64
 import json
 
+import pytest
 from captures_kit import ECHO, SERVER, START
 from recordings_kit import Staged, event
 from recordings_kit import record as record_steps
@@ -85,6 +86,48 @@ def test_another_skills_name_is_confounding(tmp_path):
     row = one(tmp_path / "b", "Welcome to shoe talk.", skill=PAIR)
     assert verdict(row) == ("other skill", SHOES, "words", "medium")
     assert (row.delivered, row.confounded) == (True, True)
+
+
+ORDINARY = [
+    ("Tide", "The next high tide is at half past five."),
+    ("The Bible", "It is the bible of bird watchers."),
+    ("The Dog", "Welcome to the dog park. The dog is man's best friend."),
+    ("August", "August the fifth will be sunny."),
+    ("Patron", "He is the patron of all sailors."),
+    ("Date Night", "How about a date night at home?"),
+]
+
+
+def catalogue(*names):
+    skills = [
+        {"id": f"B0SKILL{n}", "name": name, "invocation": name.lower(), "vendor": f"Maker{n} Ltd"}
+        for n, name in enumerate(names)
+    ]
+    return {"study": "words", "personas": [{"catalogue": {"skills": skills}}]}
+
+
+@pytest.mark.parametrize(("name", "reply"), ORDINARY)
+def test_ordinary_words_of_a_reply_are_nobodys_name(tmp_path, name, reply):
+    words = catalogue("Shoe Talk", name)
+    step = "fashion-1/sessions/01-x"
+
+    def said(folder, skill, *names):
+        staged = session(step, skill, turn(reply), names=names)
+        recording = record_steps(tmp_path / folder, staged, study=words)
+        return utterances.derive(recording).iloc[0]
+
+    row = said("other", "B0SKILL0")
+    assert (*verdict(row), row.confounded, row.delivered) == ("unknown", "", "", "", False, True)
+    assert verdict(said("meant", "B0SKILL1")) == ("skill", "B0SKILL1", "words", "low")
+    own, others = (event(START + 3, "query", f"api.maker{n}.com") for n in (0, 1))
+    assert verdict(said("own", "B0SKILL0", own)) == ("skill", "B0SKILL0", "contacts", "medium")
+    row = said("others", "B0SKILL0", others)
+    assert verdict(row) == ("other skill", "B0SKILL1", "words contacts", "high")
+
+
+def test_a_skill_that_also_names_another_one_is_not_told_from_it(tmp_path):
+    row = one(tmp_path, "Welcome to shoe talk. You may like wine pair too.", skill=PAIR)
+    assert verdict(row) == ("unknown", "", "words", "low")
 
 
 def test_names_that_sound_alike_need_more_than_words(tmp_path):

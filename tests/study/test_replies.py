@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from echoaudit.study.replies import alike, mention, question, refuses, same_reply
+from echoaudit.study.replies import alike, announced, mention, question, refuses, same_reply
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,44 @@ def test_a_name_is_found_however_it_was_written() -> None:
     assert mention("Washio", "Here is a fashion fact. The first jeans had no loops.") == 0
     assert mention("Clothing Color Assistant", "welcome to clothing co lor assistant") == 100
     assert mention("", "Welcome") == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "reply"),
+    [
+        ("Tide", "Welcome to Tide. High water is at noon."),
+        ("Tide", "welcome to tide here is a fact"),
+        ("The Bible", "Welcome back to the Bible, where we read."),
+        ("Bible", "Thanks for using the Bible! Goodbye."),
+        ("Date Night", "Hi, this is Date Night. Are you two hungry?"),
+        ("Date Night", "Okay, here's date night."),
+        ("Date Night", "Thank you. That was date knight."),
+        ("The Dog", "The dog here. Woof."),
+        ("The Dog", "Ok, the dog is now enabled."),
+        ("Patron", "I've enabled Patron."),
+        ("Shoe Talk", "Welcome to shoe tall. Here you are."),
+    ],
+)
+def test_who_speaks_announces_himself(name: str, reply: str) -> None:
+    assert announced(name, reply) >= 80
+
+
+ORDINARY = {
+    "Tide": "The next high tide is at half past five.",
+    "The Bible": "It is the bible of bird watchers.",
+    "The Dog": "Welcome to the dog park. The dog is man's best friend.",
+    "August": "August the fifth will be sunny.",
+    "Patron": "He is the patron of all sailors, and a patron here.",
+    "Portal": "This is a portal to another world.",
+    "Date Night": "Try a date night at home. Welcome to date night fun.",
+}
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_ordinary_words_announce_nobody(name: str) -> None:
+    reply = ORDINARY[name]
+    assert mention(name, reply), "it is there"
+    assert announced(name, reply) == 0
 
 
 def test_names_that_a_transcript_cannot_tell_apart() -> None:

@@ -20,7 +20,15 @@ from rapidfuzz import fuzz
 from echoaudit.outcomes.answers_evidence import TurnEvidence, evidence
 from echoaudit.outcomes.organisations import directory, party
 from echoaudit.outcomes.sessions import skills_in
-from echoaudit.study.replies import alike, apologises, mention, refuses, unopened, words_of
+from echoaudit.study.replies import (
+    alike,
+    announced,
+    apologises,
+    mention,
+    refuses,
+    unopened,
+    words_of,
+)
 
 if TYPE_CHECKING:
     from echoaudit.recording import Recording
@@ -58,6 +66,9 @@ class _Skill:
     def mention(self, reply: str) -> float:
         return max((mention(name, reply) for name in self.names), default=0.0)
 
+    def announced(self, reply: str) -> float:
+        return max((announced(name, reply) for name in self.names), default=0.0)
+
     def sounds_like(self, other: _Skill) -> bool:
         return any(alike(one, two) for one in self.names for two in other.names)
 
@@ -88,6 +99,7 @@ class _Skills:
         self.by_id = {row["id"]: _skill(row) for row in rows if isinstance(row.get("id"), str)}
         self._confusable: dict[str, frozenset[str]] = {}
         self._mentions: dict[str, dict[str, float]] = {}
+        self._announced: dict[str, dict[str, float]] = {}
 
     def mentioned(self, reply: str) -> dict[str, float]:
         """Skills whose name is in a reply, with its likeness, 0 to 100."""
@@ -95,6 +107,13 @@ class _Skills:
             scores = {id_: skill.mention(reply) for id_, skill in self.by_id.items()}
             self._mentions[reply] = {id_: score for id_, score in scores.items() if score}
         return self._mentions[reply]
+
+    def announced(self, reply: str) -> dict[str, float]:
+        """Skills as which somebody announces himself in a reply, with the name's likeness."""
+        if reply not in self._announced:
+            scores = {id_: self.by_id[id_].announced(reply) for id_ in self.mentioned(reply)}
+            self._announced[reply] = {id_: score for id_, score in scores.items() if score}
+        return self._announced[reply]
 
     def confusable(self, skill: str) -> frozenset[str]:
         """Other skills whose names a transcript cannot tell from this one's."""
@@ -142,15 +161,25 @@ def _by_protocol(heard: TurnEvidence) -> tuple[frozenset[str], str]:
 
 
 def _by_votes(heard: TurnEvidence, known: frozenset[str], skills: _Skills) -> Answered:
-    """What words and contacts say, each for itself; more than one skill is nobody's."""
-    named = _named(heard.reply, skills)
-    votes = {"words": named, "contacts": _contacted(heard.hosts, heard.meant, skills)}
+    """What words and contacts say, each for itself; more than one skill is nobody's.
+
+    A name that nobody is announced by may be an ordinary word. Then it says no more than that the
+    meant skill, whose name is in the reply, is likely; and it may agree with contacts.
+    """
+    contacts = _contacted(heard.hosts, heard.meant, skills)
+    own = skills.announced(heard.reply)
+    named = _announced(own, heard, skills) if own else _clear(skills.mentioned(heard.reply), skills)
+    if not own and not (named & contacts if contacts else heard.meant in named):
+        named = frozenset()
+    votes = {"words": named, "contacts": contacts}
     if known:
         votes = {name: found & known for name, found in votes.items()}
     votes = {name: found for name, found in votes.items() if found}
     together = frozenset[str].intersection(*votes.values()) if votes else frozenset()
     if len(together) == 1:
-        sure: Confidence = "high" if len(votes) > 1 else "medium"
+        sure: Confidence = (
+            "high" if len(votes) > 1 else "medium" if own or "contacts" in votes else "low"
+        )
         return _of(heard, next(iter(together)), " ".join(votes), sure)
     return Answered("unknown", "", " ".join(votes), "low" if votes else "")
 
@@ -162,9 +191,15 @@ def _of(heard: TurnEvidence, skill: str, basis: str, confidence: Confidence) -> 
     return Answered(by, skill, basis, confidence)
 
 
-def _named(reply: str, skills: _Skills) -> frozenset[str]:
-    """The skills that a reply may name: one when it is clear, several when names sound alike."""
-    scores = skills.mentioned(reply)
+def _announced(own: Mapping[str, float], heard: TurnEvidence, skills: _Skills) -> frozenset[str]:
+    """The skills that a reply may announce, and the meant one where its name is there as well."""
+    found = _clear(own, skills)
+    beside = heard.meant in _clear(skills.mentioned(heard.reply), skills)
+    return found | {heard.meant} if beside else found
+
+
+def _clear(scores: Mapping[str, float], skills: _Skills) -> frozenset[str]:
+    """The skills that names tell: one when it is clear, several when names sound alike."""
     best = max(scores.values(), default=0.0)
     leading = {skill for skill, score in scores.items() if score > best - MARGIN}
     # A name inside another one is said with it and tells nothing.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -67,6 +68,25 @@ _YES_NO = re.compile(
     r"|ready|may|might)\b"
 )
 _ASKING = re.compile(r"(what|which|who|whom|whose|where|when|why|how|pick|choose|say)\b")
+_PAUSE, _STOP = re.compile(r"[.,!?:;\u2026\u2013\u2014]"), re.compile(r"[.!?\u2026]")
+_WELCOMES = re.compile(
+    r"\b(welcome (back )?to|thank(s| you) for (using|opening|enabling|choosing|calling|playing"
+    r"|joining|visiting|listening to)|you( are|'re) listening to|(hello|greetings) from"
+    r"|(enabl|disabl)(ed|ing))( the| your| our)?$"
+)
+_GREETS = re.compile(
+    r"((hi|hello|hey|ok|okay|alright|all right|sure|great|well|there|good (morning|afternoon"
+    r"|evening))( |$))*"
+)
+_PRESENTS = re.compile(
+    _GREETS.pattern + r"(this is|that was|here is|here's|i am|i'm|my name is|opening|launching"
+    r"|starting)( the| your| our)?"
+)
+_GOES_ON = re.compile(
+    r"(skill|where|your|our|the|for|here|here's|i|i'm|i'll|with|a|an|my|we|we'll|by|and|today|in|what"
+    r"|you|you're|this|that|it|it's|let's|let|would|do|are|to|please|say|tell|how|which|now)\b"
+)
+_IS_ENABLED = re.compile(r"(skill )?(is|has been) (now |already )?(enabled|disabled)\b")
 _OFFERS = ("would you like", "do you want", "shall i", "should i", "are you ready")
 
 
@@ -131,6 +151,75 @@ def mention(name: str, reply: str) -> float:
         ),
         default=0.0,
     )
+
+
+def announced(name: str, reply: str) -> float:
+    """How much a name with which ``reply`` announces somebody resembles ``name``, 0 to 100.
+
+    Names of skills are ordinary words ("Tide", "The Dog", "Date Night"): only "Welcome to Tide",
+    "This is Tide.", "Tide here.", "Tide is enabled" and the like tell that somebody is called so.
+    What follows must end the name, for "Welcome to the dog park" is somebody else. 0 below
+    :data:`MENTIONED`.
+    """
+    heard = _Heard.of(reply)
+    found = heard.places(name)
+    best = [
+        (score, begin, end)
+        for score, begin, end in found
+        if not any(other > score and first < end and begin < last for other, first, last in found)
+    ]
+    return max((score for score, *place in best if heard.announces(*place)), default=0.0)
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """The words of a reply, and where it pauses."""
+
+    words: tuple[str, ...]
+    pauses: tuple[str, ...]
+    """What stands between each word and the next one, or the end."""
+
+    @staticmethod
+    @lru_cache(maxsize=4096)
+    def of(reply: str) -> _Heard:
+        text = reply.lower().replace("\u2019", "'")
+        found = list(_WORDS.finditer(text))
+        ends = [match.start() for match in found[1:]] + [len(text)]
+        between = (text[match.end() : end] for match, end in zip(found, ends, strict=True))
+        return _Heard(tuple(match.group() for match in found), tuple(between))
+
+    def places(self, name: str) -> list[tuple[float, int, int]]:
+        """Where words resemble a name: likeness, first word, and the one behind the last."""
+        words = words_of(name).split()
+        letters = "".join(words)
+        if len(letters) < SHORTEST_NAME:
+            size = len(words)
+            starts = range(len(self.words) - size + 1) if words else ()
+            return [(100.0, n, n + size) for n in starts if list(self.words[n : n + size]) == words]
+        return [
+            (score, begin, end)
+            for begin in range(len(self.words))
+            for end in range(begin + 1, min(begin + len(words) + SPLIT_WORDS, len(self.words)) + 1)
+            if (score := fuzz.ratio(letters, "".join(self.words[begin:end]))) >= MENTIONED
+        ]
+
+    def announces(self, begin: int, end: int) -> bool:
+        """Whether the words from ``begin`` to ``end`` are who speaks, or who is spoken of."""
+        before, after = " ".join(self._sentence(begin)), " ".join(self.words[end : end + 4])
+        ends = end == len(self.words) or bool(_PAUSE.search(self.pauses[end - 1]))
+        if _IS_ENABLED.match(after) or (
+            _WELCOMES.search(before) and (ends or _GOES_ON.match(after))
+        ):
+            return True
+        here = after.startswith("here") and bool(_PAUSE.search(self.pauses[end]) or not after[4:])
+        return (ends and bool(_PRESENTS.fullmatch(before))) or (
+            here and bool(_GREETS.fullmatch(before))
+        )
+
+    def _sentence(self, begin: int) -> tuple[str, ...]:
+        """The words before ``begin`` in its sentence."""
+        first = next((n for n in range(begin, 0, -1) if _STOP.search(self.pauses[n - 1])), 0)
+        return self.words[first:begin]
 
 
 def alike(one: str, other: str) -> bool:
