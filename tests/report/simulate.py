@@ -8,8 +8,10 @@ from echoaudit.findings.attribution import attribution_table
 from echoaudit.findings.audio_ads import ADS, COUNTS, CREATIVES
 from echoaudit.findings.excluded import excluded_table
 from echoaudit.findings.imc2023 import imc2023_table
+from echoaudit.findings.partner_bids import partners_table
 from echoaudit.findings.shares import reach_table, shares_table
 from echoaudit.findings.steps import DELIVERY, STEPS, delivery_table
+from echoaudit.findings.sync_graph import GRAPH, graph_table
 from echoaudit.findings.tables import schemas
 from echoaudit.outcomes.ads import TABLE as WEB_ADS
 from echoaudit.outcomes.data_requests import TABLE as DATA_REQUESTS
@@ -23,6 +25,7 @@ CLAIM = Claim(claim="fashion-above-vanilla", treated="fashion", control="vanilla
 SKILLS = {"Outfit Check": "B01", "Style Quiz": "B02", "Sneaker Drop": "B03", "Runway Radio": "B04"}
 BIDDERS = ("appnexus", "ix", "openx", "pubmatic", "rubicon")
 SITES = ("daily-news", "recipes", "sports", "weather")
+PLATFORM, REAL = "assistant.example", "amazon-adsystem.com"
 START = 1_795_000_000.0
 HOSTS = [
     line.split()
@@ -89,6 +92,7 @@ def bids(rng, personas, lifts, before=2, after=3):
                                     "visit": f"{account}/visits/{phase[0]}{number}-{site}",
                                     "account": account, "persona": persona, "phase": phase,
                                     "round": number, "site": site, "slot": slot, "bidder": bidder,
+                                    "server": f"{bidder}.example",
                                     "state": state, "forced": False, "cpm_usd": price,
                                 }
                             )  # fmt: skip
@@ -298,6 +302,13 @@ def data_types(steps):
     return pd.DataFrame(rows, columns=None if rows else columns)
 
 
+def sync_graph(syncs, bids):
+    """The graph that it would be, were the made-up platform the real one."""
+    there, back = {PLATFORM: REAL}, {REAL: PLATFORM}
+    graph = graph_table(syncs.replace(there), bids).replace(back)
+    return GRAPH.conform(graph.replace({"Amazon": "Platform"}))
+
+
 def parties(syncs):
     domains = sorted({*syncs["source"], *syncs["target"]})
     return pd.DataFrame(
@@ -378,6 +389,8 @@ def simulate(claims, *, personas=None, lifts=None, answered=True, confounded=0, 
     tables["shares"] = shares_table(tables["attribution"])
     tables["reach"] = reach_table(tables["attribution"], *rest)
     tables["parties"] = parties(tables["syncs"])
+    tables["sync_graph"] = sync_graph(tables["syncs"], tables["bids"])
+    tables["partner_bids"] = partners_table(tables["bids"], tables["sync_graph"])
     tables["imc2023"] = imc2023_table(claims, tables["bids"])
     tables["delivery"] = delivery_table(tables["steps"], tables["utterances"])
     assert list(tables["delivery"].columns) == DELIVERY.names

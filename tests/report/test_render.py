@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from simulate import CLAIM, ENABLING, poisoned, poisoned_table, simulate
 
+from echoaudit.findings.partner_bids import partners_table
+from echoaudit.findings.sync_graph import graph_table
 from echoaudit.inference import conclude_all
 from echoaudit.report import render, warnings
 from echoaudit.report.gateway import policies_table
@@ -113,6 +115,43 @@ def test_auctions_that_no_script_sees_are_told_with_whom_the_pages_asked(paper):
     assert "On 9 visits the pages asked 1 third party." in section
     assert "Auctions whose bids no script sees were begun with Amazon\u2019s tag on 9" in section
     assert "amazon-adsystem.com" in section
+
+
+def test_how_far_identifiers_travel_is_told_and_who_cannot_be_observed(paper):
+    section = paper.partition('<section id="syncs"')[2].partition("</section>")[0]
+    rows = [Reader(row).text for row in re.findall(r"<tr>.*?</tr>", section, re.S)]
+    assert "partners 4 4 exchange identifiers with the platform" in rows
+    assert "downstream, 2 steps away 5 0 are sent identifiers by a partner" in rows
+    assert any(row.startswith("not observable 1 1 asked for bids") for row in rows)
+    assert "pubmatic.example – not observable – – 0 0 0 pubmatic" in rows
+
+
+def test_offers_of_partners_stand_beside_those_of_others_for_each_persona(paper):
+    _, tables, _, _ = usual()
+    section = paper.partition('<section id="syncs"')[2].partition("</section>")[0]
+    beside = section.partition("<caption>Median bid by where")[2].partition("</table>")[0]
+    text = Reader(f"<table><caption>{beside}</table>").text
+    assert "persona phase partners not observable" in text
+    bids = tables["bids"]
+    for partner in (True, False):
+        mine = bids[(bids["bidder"] != "pubmatic") == partner]
+        mine = mine[(mine["persona"] == "vanilla") & (mine["phase"] == "after")]
+        offered = mine["cpm_usd"].dropna()
+        assert f"${offered.median():.3f} ({len(offered):,})" in text
+    assert "This describes and tests nothing" in section
+
+
+def test_without_exchanges_it_is_still_told_whose_knowledge_cannot_be_observed():
+    def change(info, tables):
+        none = tables["syncs"].iloc[:0]
+        graph = graph_table(none, tables["bids"])
+        offers = partners_table(tables["bids"], graph)
+        return info, tables | {"syncs": none, "sync_graph": graph, "partner_bids": offers}
+
+    section = page(change=change).partition('<section id="syncs"')[2].partition("</section>")[0]
+    text = Reader(f"<section>{section.partition('>')[2]}</section>").text
+    assert "No identifier of one party was seen" in text
+    assert "not observable 5 5 asked for bids" in text
 
 
 def test_sections_come_in_the_order_a_reader_asks(paper):

@@ -129,7 +129,9 @@ def _sections(
         endpoints.section(_kept(tables, "endpoints"), accounts, skills),
         shares.section(tables["attribution"], tables["shares"], tables["reach"], accounts, skills),
         data_types.section(_kept(tables, "data_types"), tables["decrypted"], skills),
-        syncs.section(tables["syncs"], tables["parties"]),
+        syncs.section(
+            *(tables[name] for name in ("syncs", "parties", "sync_graph", "partner_bids"))
+        ),
         *_web_contacts(tables),
         *_ads(tables, pictures),
         *_interests(tables),

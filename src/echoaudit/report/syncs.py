@@ -6,19 +6,40 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from echoaudit.report import standing
 from echoaudit.report.figures.network import Link, Node, draw, rank
 from echoaudit.report.parts import Column, Figure, Section, Table
 from echoaudit.report.text import NOTHING, count, listed
 
 MOST_ROWS = 400
+MOST_OPEN = 24
+"""Rows of a table that is not folded."""
 
 
-def section(syncs: pd.DataFrame, parties: pd.DataFrame) -> Section:
-    """Who sends whose identifier to whom; ``parties`` says who owns the domains."""
+def section(
+    syncs: pd.DataFrame, parties: pd.DataFrame, graph: pd.DataFrame, partner_bids: pd.DataFrame
+) -> Section:
+    """Who sends whose identifier to whom, how far they travel, and what bidders offer.
+
+    ``parties`` says who owns the domains; ``graph`` and ``partner_bids`` are the tables of findings
+    ``sync_graph`` and ``partner_bids``.
+    """
     title, short = "Who exchanges identifiers", "Identifiers"
+    told = (*standing.reach(graph), *standing.offers(partner_bids))
+    tables = tuple(table for table in told if len(table.rows) <= MOST_OPEN)
+    folded = (
+        *(table for table in told if len(table.rows) > MOST_OPEN),
+        *standing.details(graph, partner_bids),
+    )
     if syncs.empty:
-        lead = "No identifier of one party was seen in a request to another."
-        return Section(id="syncs", title=title, short=short, lead=lead)
+        return Section(
+            id="syncs",
+            title=title,
+            short=short,
+            lead="No identifier of one party was seen in a request to another.",
+            tables=tables,
+            folded=folded,
+        )
     owners = {
         str(row["domain"]): str(row["organisation"])
         for row in parties.to_dict("records")
@@ -35,7 +56,8 @@ def section(syncs: pd.DataFrame, parties: pd.DataFrame) -> Section:
             "know the same person. Only exchanges that pass through the browser can be seen."
         ),
         figures=(_figure(links, rank(links, platform), platform, owners),),
-        folded=(_table(syncs, owners),),
+        tables=tables,
+        folded=(_table(syncs, owners), *folded),
     )
 
 
