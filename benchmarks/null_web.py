@@ -7,8 +7,10 @@ every bid of ``worlds/null.yaml`` for accounts of two personas and their control
 and the ad of the highest bid is shown, out of so many that most are seen by few. Each replay deals
 the persona labels out anew among the accounts and judges as a study does: claims about worth and
 rate of bids for both personas (Holm), and ads called one persona's own (Benjamini and Hochberg).
-Printed are the replays with any false claim; the exit code is 1 when more than 5 % have one. With a
-RECORDING, its bids and ads are dealt out.
+What was dealt out counts as treated, or no claim would be tested. Printed are the states of the
+claims and the replays with any false one: rejected, even where a check of the controls withheld the
+verdict. The exit code is 1 when more than 5 % have one, and when a claim about bids could not be
+judged, for then its absence says nothing. With a RECORDING, its bids and ads are dealt out.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import argparse
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ import pandas as pd
 
 from echoaudit.findings.ads import ad_creatives_table
 from echoaudit.findings.steps import STEPS, delivery_table
-from echoaudit.inference import conclude_all
+from echoaudit.inference import Conclusion, conclude_all
 from echoaudit.lab.exchange import Occasion, decide
 from echoaudit.lab.world import World, load_world
 from echoaudit.lab.world_model import Ad
@@ -39,6 +41,8 @@ ROUNDS = {"before": 2, "after": 3}
 ADS = 150
 """Creatives of a world."""
 MOST = 0.05
+JUDGED = {"supported", "not supported", "insufficient: controls differ among themselves"}
+"""States of a claim that was tested; its controls differ by chance now and then."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +63,54 @@ def main() -> int:
     parser.add_argument("--worlds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     wanted = parser.parse_args()
-    rng = random.Random(wanted.seed)
-    source = _recorded(wanted.recording) if wanted.recording else _worlds(wanted)
-    false: Counter[str] = Counter()
-    for number in range(wanted.replays):
-        tables = source[number * len(source) // wanted.replays]
-        false.update(_false(_dealt(tables, rng)))
+    source = _recorded(wanted.recording) if wanted.recording else worlds(wanted.worlds, wanted.seed)
+    found = replays(source, wanted.replays, wanted.seed)
+    for state, number in sorted(found.states.items()):
+        print(f"claims about bids {state}: {number}")
     for what in ("bids", "ads"):
-        share = false[what] / wanted.replays
-        print(f"false claims about {what}: {false[what]} of {wanted.replays} replays ({share:.1%})")
-    return int(any(false[what] > MOST * wanted.replays for what in ("bids", "ads")))
+        share = found.false[what] / wanted.replays
+        print(
+            f"false claims about {what}: {found.false[what]} of {wanted.replays} replays "
+            f"({share:.1%})"
+        )
+    return int(not found.holds)
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What became of the claims of all replays."""
+
+    replays: int
+    states: Counter[str]
+    """Claims about bids by state; why, of those that are insufficient."""
+    false: Counter[str]
+    """Replays with a false claim about bids, and about ads."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether every claim was judged, and few replays have a false one."""
+        few = all(self.false[what] <= MOST * self.replays for what in ("bids", "ads"))
+        return few and bool(self.states) and set(self.states) <= JUDGED
+
+
+def replays(source: Sequence[Tables], number: int, seed: int) -> Replayed:
+    """Deal out the labels of each source in turn, and judge."""
+    rng = random.Random(seed)
+    found = Replayed(number, Counter(), Counter())
+    for replay in range(number):
+        dealt = _dealt(source[replay * len(source) // number], rng)
+        conclusions = _about_bids(dealt)
+        found.states.update(map(_state, conclusions))
+        if any(c.test is not None and c.test.p_corrected <= c.alpha for c in conclusions):
+            found.false["bids"] += 1
+        if ad_creatives_table(dealt.ads, dealt.steps, dealt.study)["exclusive"].any():
+            found.false["ads"] += 1
+    return found
+
+
+def _state(conclusion: Conclusion) -> str:
+    reason = (conclusion.reason or "").partition(":")[0]
+    return f"{conclusion.state}: {reason}" if reason else conclusion.state
 
 
 def _recorded(folder: Path) -> list[Tables]:
@@ -78,12 +120,13 @@ def _recorded(folder: Path) -> list[Tables]:
     return [Tables(with_all.bids, with_all.ads, with_all.steps, with_all.recording.study)]
 
 
-def _worlds(wanted: argparse.Namespace) -> list[Tables]:
+def worlds(number: int, seed: int) -> list[Tables]:
+    """What accounts are offered and shown in so many worlds without targeting."""
     null = load_world("null")
     many = tuple(Ad(ad=f"a{n}", advertiser=f"a{n}.example", text="Buy") for n in range(ADS))
     worlds = (
         null.file.model_copy(update={"seed": seed, "ads": many})
-        for seed in range(wanted.seed, wanted.seed + wanted.worlds)
+        for seed in range(seed, seed + number)
     )
     return [_tables(replace(null, file=file)) for file in worlds]
 
@@ -150,7 +193,7 @@ def _dealt(tables: Tables, rng: random.Random) -> Tables:
     return Tables(renamed(tables.bids), renamed(tables.ads), renamed(tables.steps), tables.study)
 
 
-def _false(tables: Tables) -> Iterator[str]:
+def _about_bids(tables: Tables) -> list[Conclusion]:
     treated = [p["persona"] for p in tables.study["personas"] if p.get("catalogue")]
     control = next(p["persona"] for p in tables.study["personas"] if not p.get("catalogue"))
     claims = [
@@ -159,11 +202,9 @@ def _false(tables: Tables) -> Iterator[str]:
         for measure in ("value", "rate")
     ]
     delivery = delivery_table(tables.steps, utterances.TABLE.empty())
-    found = conclude_all(claims, {"bids": tables.bids, "delivery": delivery})
-    if any(conclusion.state == "supported" for conclusion in found):
-        yield "bids"
-    if ad_creatives_table(tables.ads, tables.steps, tables.study)["exclusive"].any():
-        yield "ads"
+    spoken = delivery["persona"].isin(treated).astype(int)
+    delivery = delivery.assign(utterances_planned=spoken, utterances_delivered=spoken)
+    return conclude_all(claims, {"bids": tables.bids, "delivery": delivery})
 
 
 if __name__ == "__main__":
