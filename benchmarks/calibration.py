@@ -1,6 +1,6 @@
 """How often the tests claim what is not there, find what is, and cover the truth.
 
-    python benchmarks/calibration.py [--sets] [--studies 1000] [--json]
+    python benchmarks/calibration.py [--sets | --controls] [--studies 1000] [--json]
 
 Simulates studies whose truth is known, by scenario (spread of accounts, drift, zero inflation, one
 bidder more active, unequal rounds, missing cells) and by design (accounts per arm), and judges them
@@ -10,7 +10,8 @@ Mann-Whitney on pooled bids, on the same data. Seeded; prints the table of docs/
 
 The fit is done for all studies at once here; :func:`check` compares it, and every decision, with
 the package's own functions on some of the same studies. ``--sets`` prints the table of counts and
-sets instead (``calibration_sets.py``).
+sets instead (``calibration_sets.py``), ``--controls`` those of the check of the controls
+(``calibration_controls.py``).
 """
 
 from __future__ import annotations
@@ -383,11 +384,16 @@ def main() -> int:
     parser.add_argument("--studies", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sets", action="store_true", help="counts and sets instead of bids")
+    parser.add_argument("--controls", action="store_true", help="the check of the controls")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     started = time.process_time()
     if options.sets:
         calibration_sets.show(options.studies, options.seed, options.json)
+    elif options.controls:
+        import calibration_controls
+
+        calibration_controls.show(options.studies, options.seed, options.json)
     else:
         show(options.studies, options.seed, options.json)
     error = 100 * math.sqrt(ALPHA * (1 - ALPHA) / options.studies)

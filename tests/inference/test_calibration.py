@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from synthetic import make_bids, make_delivery
 from test_claims_about_sets import tables
+from test_conclude import SMALL
 
 from echoaudit.inference import conclude_all
 from echoaudit.study.models import Claim
@@ -24,6 +26,7 @@ def load(name):
 
 calibration_sets = load("calibration_sets")
 calibration = load("calibration")
+calibration_controls = load("calibration_controls")
 RUNS = 200
 
 
@@ -90,3 +93,41 @@ def test_the_simulated_decisions_are_those_of_whole_studies():
             assert (found.state == "supported") == (p <= calibration_sets.ALPHA)
             states.add(found.state)
     assert states == {"supported", "not supported"}
+
+
+@pytest.mark.parametrize("size", [4, 6, 8])
+def test_the_check_of_controls_holds_its_level_and_notices_kinds(size):
+    alike = calibration_controls.measure(size, "alike", 1.0, RUNS, seed=3)
+    assert alike.failed <= most(RUNS)
+    for kind in ("every second", "first half"):
+        kinds = calibration_controls.measure(size, kind, 6.0, RUNS, seed=3)
+        assert kinds.failed > (0.7 if size == 4 else 0.99)
+        assert kinds.supported <= most(RUNS)
+
+
+def test_the_check_of_sets_holds_its_level_and_notices_kinds_where_it_can():
+    few = calibration_controls.measure_sets(6, "first half", RUNS, seed=3)
+    assert max(few.failed.values()) == 0
+    alike, kinds = (
+        calibration_controls.measure_sets(12, kind, RUNS, seed=3)
+        for kind in ("alike", "first half")
+    )
+    assert max(alike.failed.values()) <= most(RUNS)
+    assert min(kinds.failed.values()) > 0.5
+
+
+def test_the_simulated_check_is_that_of_whole_studies():
+    """The same scores as bids, judged through :func:`conclude_all`."""
+    failed = set()
+    for seed in range(6):
+        bids = make_bids(seed, **SMALL)
+        if seed % 2:
+            last = bids["account"].isin(["vanilla-4", "vanilla-5", "vanilla-6"])
+            bids.loc[last & (bids["phase"] == "after"), "cpm_usd"] *= 3
+        claim = Claim(claim="c", treated="fashion", control="vanilla")
+        (found,) = conclude_all([claim], {"bids": bids, "delivery": make_delivery()})
+        check = found.diagnostics.controls
+        scores = np.array([[one.score for one in found.control.scores]])
+        assert calibration_controls.fails(scores)[0] == (check.passed is False)
+        failed.add(check.passed)
+    assert failed == {True, False}

@@ -133,6 +133,20 @@ def test_a_baseline_of_syncs_is_subtracted():
     assert one(claim, facts).effect.ratio > 1.5
 
 
+@pytest.mark.parametrize("measure", ["count", "distance", "exclusive", "accounts"])
+def test_controls_of_two_kinds_are_noticed_in_sets_too_if_there_are_enough(measure):
+    direction = "different" if measure == "distance" else "higher"
+    claim = {"outcome": "endpoints", "measure": measure, "direction": direction}
+    claim["item"] = "p" if measure == "accounts" else None
+    kinds = [*OWN[:3], *([{"a"}] * 5), *([{"a", *"pqrs"}] * 5)]
+    found = one(claim, tables(kinds, control=10))
+    assert (found.state, found.flawed) == ("insufficient", True)
+    assert "the first accounts of vanilla from the last ones" in found.reason
+    few = one(claim, tables(OWN))
+    assert few.diagnostics.controls.passed is None
+    assert "controls" not in (few.reason or "")
+
+
 def test_nothing_anywhere_is_insufficient():
     found = one({"outcome": "trackers", "measure": "exclusive"}, tables([frozenset()] * 9))
     assert found.state == "insufficient"

@@ -124,7 +124,10 @@ class Sets:
 
 @dataclass(frozen=True)
 class SplitCheck:
-    """The analysis repeated on the controls alone, where there is nothing to find."""
+    """The analysis repeated on all divisions of the controls: how large chance is there.
+
+    No test: that about alpha of the divisions are rejected holds whatever the controls are.
+    """
 
     splits: int
     rejected: int
@@ -133,12 +136,44 @@ class SplitCheck:
     """Splits in which a Mann-Whitney test on pooled bids would have called one; bids only."""
     ratios: tuple[float, ...]
     """The ratio of each split (at most 200 of them, evenly taken), in ascending order."""
-    passed: bool
+
+
+@dataclass(frozen=True)
+class Halves:
+    """One division of the controls, fixed before the run, and the claim's own test of it."""
+
+    by: str
+    """How they are divided, in the order of their names: odd and even, or first and last."""
+    accounts: tuple[int, int]
+    """Accounts compared, of each half."""
+    method: Method
+    p: float
+    """Two-sided."""
+    smallest_p: float
+    """Smallest p that label permutation of this many accounts can give."""
+    able: bool
+    """Whether so many accounts can be told apart at all at the level of the check."""
+    ratio: float | None = None
+    """One half over the other, of claims about ratios."""
+    detectable: float | None = None
+    """Ratio that would have been noticed with probability 0.8."""
+
+
+@dataclass(frozen=True)
+class ControlCheck:
+    """Whether the controls differ among themselves: the A/A test."""
+
+    halves: tuple[Halves, ...]
+    """The divisions with two accounts on either side."""
+    p: float | None
+    """Smallest p of those that could be rejected, corrected for their number."""
+    passed: bool | None
+    """``None``: no power, as no division of so few controls could have been rejected."""
 
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """Checks beside the test; only ``splits`` can overturn a conclusion."""
+    """Checks beside the test; only ``controls`` can overturn a conclusion."""
 
     leave_one_out: tuple[float, float] | None
     """Lowest and highest ratio when any one account is left out."""
@@ -146,6 +181,9 @@ class Diagnostics:
     """The same ratio before the treatment; 1 when the arms began alike."""
     baseline_p: float | None
     splits: SplitCheck | None
+    """All divisions of the controls: a description, no test."""
+    controls: ControlCheck | None = None
+    """``None`` where nothing was compared."""
     outliers: tuple[str, ...] = ()
     """Accounts whose score is far from their arm's others; shown, never dropped."""
 

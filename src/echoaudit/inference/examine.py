@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
@@ -12,7 +12,17 @@ import numpy as np
 
 from echoaudit.inference import diagnostics, sets, tests
 from echoaudit.inference.arms import accounts_of, describe
-from echoaudit.inference.conclusion import Arm, Diagnostics, Effect, Method, Sets, Test
+from echoaudit.inference.conclusion import (
+    Arm,
+    ControlCheck,
+    Diagnostics,
+    Effect,
+    Halves,
+    Method,
+    Sets,
+    Test,
+)
+from echoaudit.inference.halves import DIVISIONS, control_check
 from echoaudit.inference.items import BROWSED, Items, items
 from echoaudit.inference.scores import Coded, Score, Scores, code, counted, score_accounts
 
@@ -249,10 +259,34 @@ def _diagnose(treated: Arm, control: Arm, bids: Coded | None, claim: Claim) -> D
         splits=diagnostics.split_check(
             theirs, bids, list(control.accounts), sided(claim), claim.alpha
         ),
+        controls=_control_scores(control, claim),
         outliers=diagnostics.outliers(
             ours, theirs, tuple(s.account for s in (*treated.scores, *control.scores))
         ),
     )
+
+
+def _control_scores(control: Arm, claim: Claim) -> ControlCheck | None:
+    """The claim's own test of halves of its controls, two-sided."""
+    if not control.scores:
+        return None
+    score = {one.account: one.score for one in control.scores}
+    either = claim.model_copy(update={"direction": "different"})
+
+    def test(by: str, first: Sequence[str], second: Sequence[str]) -> Halves:
+        one, other = (np.array([score[account] for account in half]) for half in (first, second))
+        effect, found = _compare(one, other, either, DIVISIONS)
+        able = found.method != "permutation" or _reaches(found.smallest_p, claim)
+        return Halves(
+            by, (len(one), len(other)), found.method, found.p, found.smallest_p, able,
+            effect.ratio, effect.detectable,
+        )  # fmt: skip
+
+    return control_check((*control.accounts, *control.unscored), score.keys(), test, claim.alpha)
+
+
+def _reaches(smallest: float, claim: Claim) -> bool:
+    return smallest <= claim.alpha / DIVISIONS
 
 
 # --- sets ---------------------------------------------------------------------------------------
@@ -264,13 +298,43 @@ def _by_sets(claim: Claim, facts: Facts, family: int) -> Examined:
     accounts = (*treated.accounts, *control.accounts)
     matrix, things = sets.incidence([found.compared[account] for account in accounts])
     counts = tuple(zip(accounts, (int(n) for n in matrix.sum(axis=1)), strict=True))
+    controls = None
     part, test = Sets(len(things), counts), None
     if treated.accounts and control.accounts:
         part, test = _test_sets(claim, part, matrix, things, len(treated.accounts), family)
+        rows = dict(zip(accounts, matrix, strict=True))
+        controls = _control_sets(control, claim, rows, things)
     return Examined(
         claim, family, treated, control, _rounds(claim, facts), None, part, test,
-        Diagnostics(None, None, None, None),
+        Diagnostics(None, None, None, None, controls),
     )  # fmt: skip
+
+
+def _control_sets(
+    control: Arm, claim: Claim, rows: Mapping[str, Floats], things: tuple[str, ...]
+) -> ControlCheck:
+    """The claim's own test of halves of its controls, two-sided."""
+    either = claim.model_copy(update={"direction": "different"})
+    one_way = claim.measure == "exclusive"
+
+    def judged(first: Sequence[str], second: Sequence[str]) -> Test:
+        matrix = np.array([rows[account] for account in (*first, *second)])
+        part = Sets(len(things), ())
+        return _test_sets(either, part, matrix, things, len(first), DIVISIONS)[1]
+
+    def test(by: str, first: Sequence[str], second: Sequence[str]) -> Halves:
+        found = judged(first, second)
+        p, smallest = found.p, found.smallest_p
+        if one_way:
+            # Either half may have things of its own.
+            p, smallest = 2 * min(p, judged(second, first).p), 2 * smallest
+        sizes = len(first), len(second)
+        able = _reaches(smallest, claim)
+        return Halves(by, sizes, found.method, min(1.0, p), min(1.0, smallest), able)
+
+    return control_check(
+        (*control.accounts, *control.unscored), control.accounts, test, claim.alpha
+    )
 
 
 def _test_sets(

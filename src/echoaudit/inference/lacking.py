@@ -9,8 +9,9 @@ from echoaudit.inference import tests
 from echoaudit.inference.arms import opted_out, treatment, was_treated
 from echoaudit.inference.conclusion import Arm, Test
 from echoaudit.inference.examine import Examined, one_sided, sided
+from echoaudit.inference.halves import DIVISIONS
 from echoaudit.inference.items import BROWSED
-from echoaudit.inference.sentence import THINGS, ratio
+from echoaudit.inference.sentence import THINGS, p_value, ratio
 
 USEFUL = 2.0
 """A test that would miss even this ratio cannot say "not supported", only "insufficient"."""
@@ -140,12 +141,15 @@ def _unreplicated(examined: Examined) -> tuple[str, str] | None:
 
 
 def _controls_differ(examined: Examined) -> tuple[str, str] | None:
-    check = examined.diagnostics.splits
-    if check is None or check.passed:
+    check = examined.diagnostics.controls
+    if check is None or check.passed is not False or check.p is None:
         return None
+    worst = min((half for half in check.halves if half.able), key=lambda half: half.p)
+    by = f" by {ratio(worst.ratio)} times" if worst.ratio is not None else ""
+    first, second = worst.by.split(" and ")
     return (
-        f"controls differ among themselves: {check.rejected} of {check.splits} divisions of the "
-        "controls show a difference where there is none",
+        f"controls differ among themselves: the {first} accounts of {examined.control.persona} "
+        f"from the {second} ones{by} ({p_value(check.p)} for {DIVISIONS} divisions)",
         "controls that were made and treated alike",
     )
 
