@@ -51,6 +51,52 @@ def test_turns_become_rows_in_order(tmp_path):
     assert (last.heard_seconds, last.speech_seconds, last.engine) == (7.5, 3.0, "moonshine")
 
 
+def said(purpose, text, attempt=1, delivered=True):
+    words = {"purpose": purpose, "text": text, "attempt": attempt, "delivered": delivered}
+    return words | {"said": {"started": 1700000001.0}, "heard": {"speech_seconds": 2.0}}
+
+
+STEP = "fashion-1/sessions/01-x"
+
+
+def numbered(folder, *sessions):
+    staged = [
+        Staged(step, transcript_json=turns, session_json={"part_of": STEP} if step != STEP else {})
+        for step, turns in sessions
+    ]
+    table = utterances.derive(record(folder, *staged))
+    assert set(table.sentence.str.rpartition("#")[0]) <= {"", STEP}
+    by_session = table.assign(n=table.sentence.str.rpartition("#")[2]).groupby("session")["n"]
+    return [number for step, _ in sessions for number in by_session.get_group(step)]
+
+
+def test_an_answer_said_again_is_one_sentence_and_to_another_question_another(tmp_path):
+    turns = [
+        said("converse", "Alexa, open it."),
+        said("answer", "Yes, please.", delivered=False),
+        said("answer", "Alexa, Yes, please.", 2),
+        said("stop", "Alexa, stop."),
+        said("answer", "Yes, please.", delivered=False),
+        said("converse", "Alexa, stop."),
+        said("converse", "Alexa, open it.", delivered=False),
+        said("converse", "Alexa, open it.", 2),
+    ]
+    assert numbered(tmp_path / "r", (STEP, turns)) == ["1", "2", "2", "", "3", "4", "5", "5"]
+
+
+def test_what_a_part_did_not_deliver_is_said_again_in_the_next(tmp_path):
+    first = [
+        said("enable", "Alexa, enable it."),
+        said("converse", "Alexa, open it.", delivered=False),
+        said("converse", "Alexa, open it.", 2, delivered=False),
+        said("converse", "Alexa, open it."),  # the catalogue has it twice
+        said("answer", "Yes.", delivered=False),
+    ]
+    second = [said("converse", "Alexa, open it."), said("answer", "Yes."), said("disable", "Off.")]
+    found = numbered(tmp_path / "r", (f"{STEP}.1", first), (STEP, second))
+    assert found == ["1", "2", "2", "3", "4", "2", "5", "6"]
+
+
 def test_nothing_heard_at_all(tmp_path):
     silent = [TURNS[0] | {"heard": None}]
     recording = record(tmp_path / "r", Staged("fashion-1/sessions/01-x", transcript_json=silent))

@@ -107,10 +107,11 @@ def utterances(personas, treated, answered):
         for skill, id_ in SKILLS.items():
             said = [("enable", f"Alexa, enable {skill}"), ("converse", f"Alexa, open {skill}"),
                     ("disable", f"Alexa, disable {skill}")]  # fmt: skip
-            for purpose, text in said:
+            for turn, (purpose, text) in enumerate(said):
+                session = f"{account}/sessions/{id_}"
                 rows.append(
                     {
-                        "session": f"{account}/sessions/{id_}",
+                        "session": session, "turn": turn, "sentence": f"{session}#{turn + 1}",
                         "account": account, "persona": persona, "skill": id_, "purpose": purpose,
                         "text": text, "attempt": 1, "delivered": answered,
                         "reply": f"welcome to {skill.lower()}" if answered else None,
@@ -124,7 +125,8 @@ def utterances(personas, treated, answered):
                 )  # fmt: skip
     return pd.DataFrame(
         rows,
-        columns=["session", "account", "persona", "skill", "purpose", "text", "attempt",
+        columns=["session", "turn", "sentence", "account", "persona", "skill", "purpose", "text",
+                 "attempt",
                  "delivered", "reply", "answered_by", "answerer", "basis", "confidence",
                  "confounded"],
     )  # fmt: skip
@@ -323,7 +325,7 @@ def parties(syncs):
 def steps(personas, treated, before=2, after=3):
     rows = []
     clock = START
-    blank = dict.fromkeys(("skill", "phase", "round", "site", "reason"))
+    blank = dict.fromkeys(("skill", "sentences", "phase", "round", "site", "reason"))
     blank |= dict.fromkeys(("consent_policy", "consent", "cmp", "consent_s", "ad_tags"))
     for account, persona in people(personas):
         for phase, rounds in (("before", before), ("after", after)):
@@ -342,7 +344,8 @@ def steps(personas, treated, before=2, after=3):
         for name, kind, skill in sessions:
             rows.append(
                 {**blank, "step": f"{account}/sessions/{name}", "kind": kind, "account": account,
-                 "persona": persona, "skill": skill, "state": "complete", "started": clock,
+                 "persona": persona, "skill": skill, "sentences": 3 if skill else None,
+                 "state": "complete", "started": clock,
                  "ended": clock + 20}
             )  # fmt: skip
     return STEPS.conform(rows)

@@ -394,7 +394,7 @@ def test_other_treatments_than_speech_are_told_and_their_lack_is_said_aloud():
     info, tables, provenance = simulate((CLAIM,))
     delivery = tables["delivery"]
     mine = delivery["persona"] == "fashion"
-    delivery.loc[mine, ["utterances_planned", "utterances_delivered"]] = 0
+    delivery.loc[mine, ["utterances_planned", "utterances_said", "utterances_delivered"]] = 0
     delivery.loc[mine, "topic_visits_planned"] = 3
     delivery.loc[mine, ["topic_visits_complete", "opt_outs_planned"]] = 1
     conclusions = conclude_all((CLAIM,), tables)
@@ -418,7 +418,9 @@ def test_a_stranger_finds_the_answers_first(paper):
     claims, sure, basis, received = answers.values()
     assert "1 of 1 claim holds: fashion-above-vanilla." in claims
     assert "chance alone is an unlikely cause (p = 0.012" in sure
-    assert "9 accounts (3 fashion and 6 vanilla)" in basis and "100 % of 36 sentences" in basis
+    assert (
+        "9 accounts (3 fashion and 6 vanilla)" in basis and "100 % of 36 planned sentences" in basis
+    )
     assert "third parties: Edge, Podstats and Tonecast" in received
     assert "voice recordings went to Platform" in received
 

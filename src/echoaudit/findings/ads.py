@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from echoaudit.findings.people import personas_of, shares, treated
 from echoaudit.outcomes.schema import Column, Schema
 
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ def ad_creatives_table(
 
     persona_of = _visitors(steps)
     after = ads[(ads["phase"] == "after") & ads["account"].isin(list(persona_of))]
-    treated = [name for name in _treated(study) if name in set(persona_of.values())]
+    known = [name for name in treated(study) if name in set(persona_of.values())]
     shown = {str(c): frozenset(map(str, own["account"])) for c, own in after.groupby("creative")}
-    judged = {one.ad: one for one in exclusive(shown, persona_of, treated)}
+    judged = {one.ad: one for one in exclusive(shown, persona_of, known)}
     interests = interests_of(study)
     rows = []
     for creative, all_ in ads.groupby("creative", sort=True):
@@ -86,7 +87,7 @@ def ad_creatives_table(
                 "impressions": len(own),
                 "accounts": own["account"].nunique(),
                 "accounts_before": all_[all_["phase"] != "after"]["account"].nunique(),
-                "personas": ", ".join(_shares(own, persona_of)),
+                "personas": ", ".join(shares(own, persona_of)),
                 "sites": all_["site"].nunique(),
                 "bidders": ",".join(sorted(set(all_["bidder"]) - {""})),
                 "channels": " ".join(sorted(set(all_["channel"]))),
@@ -111,7 +112,7 @@ def ad_channels_table(
         lambda own: len(own.drop_duplicates())
     )
     fits = dict(zip(ad_creatives["creative"], ad_creatives["interests"], strict=True))
-    interest_of = {str(p.get("persona")): str(p.get("interest") or "") for p in _personas(study)}
+    interest_of = {str(p.get("persona")): str(p.get("interest") or "") for p in personas_of(study)}
     mine = ad_creatives[ad_creatives["exclusive"].fillna(False).astype(bool)]
     rows = []
     for key, own in ads.groupby(["persona", "phase", "channel"], sort=True):
@@ -145,23 +146,6 @@ def _visitors(steps: pd.DataFrame) -> dict[str, str]:
     done = done[done["state"] == "complete"]
     pairs = done[["account", "persona"]].drop_duplicates()
     return {str(a): str(p) for a, p in zip(pairs["account"], pairs["persona"], strict=True)}
-
-
-def _treated(study: Mapping[str, Any]) -> Iterator[str]:
-    """Personas that something is done to: skills, or a topic that they browse."""
-    for persona in _personas(study):
-        if persona.get("catalogue") or persona.get("browses"):
-            yield str(persona.get("persona"))
-
-
-def _personas(study: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [p for p in study.get("personas") or () if isinstance(p, Mapping)]
-
-
-def _shares(own: pd.DataFrame, persona_of: Mapping[str, str]) -> Iterator[str]:
-    for persona, seen in own.groupby("persona", sort=True):
-        total = sum(p == persona for p in persona_of.values())
-        yield f"{persona} {seen['account'].nunique()} of {total}"
 
 
 def _longest(values: pd.Series[str]) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from echoaudit.findings.labels import Label, labelled
+from echoaudit.findings.people import shares, treated
 from echoaudit.outcomes.schema import Column, Schema
 
 if TYPE_CHECKING:
@@ -83,9 +84,9 @@ def creatives_table(
     from echoaudit.inference.exclusivity import exclusive
 
     persona_of = _listeners(segments)
-    treated = [p for p in _treated(study) if p in set(persona_of.values())]
+    known = [p for p in treated(study) if p in set(persona_of.values())]
     heard = {str(c): frozenset(map(str, own["account"])) for c, own in ads.groupby("creative")}
-    judged = {one.ad: one for one in exclusive(heard, persona_of, treated)}
+    judged = {one.ad: one for one in exclusive(heard, persona_of, known)}
     interests = interests_of(study)
     rows = []
     for creative, own in ads.groupby("creative", sort=True):
@@ -98,7 +99,7 @@ def creatives_table(
                 "confidence": _most(own["confidence"]),
                 "plays": len(own),
                 "accounts": one.accounts,
-                "personas": ", ".join(_shares(own, persona_of)),
+                "personas": ", ".join(shares(own, persona_of)),
                 "services": " ".join(sorted(set(own["service"]))),
                 "interests": "; ".join(fitting(" ".join(texts), interests)),
                 "exclusive_to": one.persona,
@@ -146,19 +147,6 @@ def _hours(segments: pd.DataFrame) -> float:
 def _listeners(segments: pd.DataFrame) -> dict[str, str]:
     pairs = segments[["account", "persona"]].drop_duplicates()
     return dict(zip(pairs["account"], pairs["persona"], strict=True))
-
-
-def _treated(study: Mapping[str, Any]) -> Iterator[str]:
-    """Personas that talk to skills."""
-    for persona in study.get("personas") or ():
-        if isinstance(persona, Mapping) and persona.get("catalogue") is not None:
-            yield str(persona.get("persona"))
-
-
-def _shares(own: pd.DataFrame, persona_of: Mapping[str, str]) -> Iterator[str]:
-    for persona, heard in own.groupby("persona", sort=True):
-        total = sum(p == persona for p in persona_of.values())
-        yield f"{persona} {heard['account'].nunique()} of {total}"
 
 
 def _most(values: pd.Series[str]) -> str:

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from echoaudit.errors import BadInput
+from echoaudit.findings.people import personas_of
 
 
 class _List(BaseModel):
@@ -22,8 +23,7 @@ class _List(BaseModel):
 
 def interests_of(study: Mapping[str, Any]) -> list[str]:
     """The interests of a study's personas."""
-    personas = [p for p in study.get("personas") or () if isinstance(p, Mapping)]
-    return sorted({str(p["interest"]) for p in personas if p.get("interest")})
+    return sorted({str(p["interest"]) for p in personas_of(study) if p.get("interest")})
 
 
 def fitting(text: str, interests: Sequence[str]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from echoaudit.errors import BadInput
+from echoaudit.findings.people import personas_of
 from echoaudit.outcomes.schema import Column, Schema
 from echoaudit.outcomes.visits import number, plain
 
@@ -23,6 +24,12 @@ STEPS = Schema(
         Column("account", "string", "who"),
         Column("persona", "string", "the account's persona"),
         Column("skill", "string", "a session's skill"),
+        Column(
+            "sentences",
+            "int",
+            "what a session is meant to say: enabling aloud, its utterances, disabling aloud; "
+            "answers to a skill's questions come to it",
+        ),
         Column("phase", "string", "a visit's phase: before or after the treatment, or topic"),
         Column("round", "int", "a visit's round within its phase"),
         Column("site", "string", "a visit's site"),
@@ -53,7 +60,12 @@ DELIVERY = Schema(
     (
         Column("account", "string", "who"),
         Column("persona", "string", "the account's persona"),
-        Column("utterances_planned", "int", "sentences said to the speaker"),
+        Column(
+            "utterances_planned",
+            "int",
+            "sentences meant to be said to the speaker, and the answers to skills' questions",
+        ),
+        Column("utterances_said", "int", "those that were said, in one attempt or several"),
         Column("utterances_delivered", "int", "sentences that were answered, not by a refusal"),
         Column("utterances_refused", "int", "sentences that only the platform's refusal answered"),
         Column("utterances_confounded", "int", "sentences that another skill answered"),
@@ -72,9 +84,41 @@ def steps_table(recording: Recording) -> pd.DataFrame:
     finished = {step.id: step for step in recording.steps()}
     planned = {plan["id"]: plan for plan in _planned(recording)}
     parts = [_part(step) for step in finished.values() if step.id not in planned]
-    return STEPS.conform(
-        [_row(plan, finished.get(plan["id"])) for plan in (*planned.values(), *parts)]
-    )
+    to_say = planned_sentences(recording.study, recording.info.get("config"))
+    whole = [
+        _row(plan, finished.get(plan["id"])) | {"sentences": _to_say(plan, to_say)}
+        for plan in planned.values()
+    ]
+    rest = [_row(part, finished[part["id"]]) | {"sentences": None} for part in parts]
+    return STEPS.conform([*whole, *rest])
+
+
+def _to_say(plan: Mapping[str, Any], to_say: Mapping[tuple[str, str], int]) -> int | None:
+    if plan.get("kind") != "session":
+        return None
+    return to_say.get((str(plan.get("persona")), str(plan.get("skill"))))
+
+
+def planned_sentences(study: Any, config: Any) -> dict[tuple[str, str], int]:
+    """How many sentences a session is meant to have, by persona and skill, where a study tells."""
+    talk = config.get("conversation") if isinstance(config, Mapping) else None
+    if not isinstance(talk, Mapping) or not isinstance(talk.get("utterances"), int):
+        return {}
+    around = 2 if talk.get("enable", "voice") == "voice" else 0
+    return {
+        (str(persona.get("persona")), str(skill.get("id"))): around
+        + len(skill["utterances"][: talk["utterances"]])
+        for persona in personas_of(study)
+        for skill in _skills(persona)
+    }
+
+
+def _skills(persona: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    catalogue = persona.get("catalogue")
+    skills = catalogue.get("skills") if isinstance(catalogue, Mapping) else None
+    for skill in skills if isinstance(skills, list) else ():
+        if isinstance(skill, Mapping) and isinstance(skill.get("utterances"), list):
+            yield skill
 
 
 def _part(step: StepEvidence) -> Mapping[str, Any]:
@@ -138,17 +182,15 @@ def _object(step: StepEvidence, name: str) -> dict[str, Any]:
 
 
 def delivery_table(steps: pd.DataFrame, utterances: pd.DataFrame) -> pd.DataFrame:
-    """One row per account. A sentence said again counts once, as delivered if any attempt was.
-
-    That holds over the parts of a session that was interrupted, too.
-    """
+    """One row per account. A sentence said again counts once, as delivered if any attempt was."""
     rows = []
     asked = utterances[utterances["purpose"] != "stop"]
     judged = asked.assign(
-        refused=asked["answered_by"] == "platform", session=_wholes(asked["session"], steps)
+        refused=asked["answered_by"] == "platform", answer=asked["purpose"] == "answer"
     )
-    sentences = judged.groupby(["account", "session", "purpose", "text"], as_index=False)[
-        ["delivered", "refused", "confounded"]
+    keys = ["account", "sentence"]
+    sentences = judged.groupby(keys, as_index=False)[
+        ["delivered", "refused", "confounded", "answer"]
     ].max()
     for (account, persona), own in steps.groupby(["account", "persona"], sort=True):
         said = sentences[sentences["account"] == account]
@@ -158,7 +200,8 @@ def delivery_table(steps: pd.DataFrame, utterances: pd.DataFrame) -> pd.DataFram
             {
                 "account": account,
                 "persona": persona,
-                "utterances_planned": len(said),
+                "utterances_planned": _meant(own, said),
+                "utterances_said": len(said),
                 "utterances_delivered": int(delivered.sum()),
                 "utterances_refused": int((said["refused"].fillna(False) & ~delivered).sum()),
                 "utterances_confounded": int(said["confounded"].fillna(False).sum()),
@@ -170,10 +213,16 @@ def delivery_table(steps: pd.DataFrame, utterances: pd.DataFrame) -> pd.DataFram
     return DELIVERY.conform(rows)
 
 
-def _wholes(sessions: pd.Series[str], steps: pd.DataFrame) -> pd.Series[str]:
-    """The session that each is part of: ``X`` for ``X.1``, where ``X`` is a step."""
-    wholes = sessions.str.replace(r"\.\d+$", "", regex=True)
-    return sessions.where(~wholes.isin(steps["step"]), wholes)
+def _meant(steps: pd.DataFrame, said: pd.DataFrame) -> int:
+    """Sentences of an account's sessions as planned, and those said that no plan has."""
+    sessions = steps[steps["kind"] == "session"]
+    counts = sessions["sentences"].fillna(0).astype(int)
+    planned = dict(zip(sessions["step"], counts, strict=True))
+    answers = said["answer"].astype(bool)
+    sessions_of = said.loc[~answers, "sentence"].str.replace(r"#\d+$", "", regex=True)
+    for session, spoken in sessions_of.value_counts().items():
+        planned[session] = max(planned.get(session, 0), spoken)
+    return int(sum(planned.values()) + answers.sum())
 
 
 def _ended(name: str, steps: pd.DataFrame) -> dict[str, int]:

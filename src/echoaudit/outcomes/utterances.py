@@ -9,6 +9,7 @@ from echoaudit.errors import BadInput
 from echoaudit.outcomes.answers import Answered, answered
 from echoaudit.outcomes.enabling import was_enabled
 from echoaudit.outcomes.schema import Column, Schema
+from echoaudit.outcomes.sentences import sentences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +32,12 @@ TABLE = Schema(
             "`enable`, `converse`, `answer` (a skill's question), `disable` or `stop`.",
         ),
         Column("text", "string", "The sentence as it was given to the voice."),
+        Column(
+            "sentence",
+            "string",
+            "`SESSION#N`: which sentence it is; attempts at one share it, also over the parts of a "
+            "session that was interrupted; empty for `stop`.",
+        ),
         Column("attempt", "int", "Which attempt at the sentence it was, from 1."),
         Column(
             "delivered",
@@ -67,9 +74,9 @@ TABLE = Schema(
 
 def derive(recording: Recording) -> pd.DataFrame:
     """The turns of all sessions."""
-    judged = answered(recording)
+    judged, said = answered(recording), sentences(recording)
     return TABLE.conform(
-        row
+        row | {"sentence": said.get((step.id, row["turn"]), "")}
         for step in recording.steps("session")
         if step.has("transcript.json")
         for row in _rows(step, judged)

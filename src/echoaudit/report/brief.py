@@ -103,10 +103,10 @@ def _basis(tables: Tables, accounts: Mapping[str, int]) -> str:
     parts = [f"{count(sum(accounts.values()), 'account')} ({people})"]
     finished = int((steps["state"] != "missing").sum())
     parts.append(f"{finished:,} of {count(len(steps), 'planned step')}")
-    said = int(delivery["utterances_planned"].sum())
-    if said:
+    to_say = int(delivery["utterances_planned"].sum())
+    if to_say:
         heard = int(delivery["utterances_delivered"].sum())
-        parts.append(f"{share(heard, said)} of {count(said, 'sentence')} answered")
+        parts.append(f"{share(heard, to_say)} of {count(to_say, 'planned sentence')} answered")
     planned = int(delivery["visits_planned"].sum())
     if planned:
         complete = int(delivery["visits_complete"].sum())

@@ -40,9 +40,9 @@ def notices(tables: Tables, conclusions: Sequence[Conclusion]) -> list[Notice]:
 
 def _silent(delivery: pd.DataFrame) -> list[Notice]:
     found = []
-    spoken = delivery[delivery["utterances_planned"] > 0]
+    spoken = delivery[delivery["utterances_said"] > 0]
     for persona, own in spoken.groupby("persona", sort=True):
-        said, heard = own["utterances_planned"].sum(), own["utterances_delivered"].sum()
+        said, heard = own["utterances_said"].sum(), own["utterances_delivered"].sum()
         never = own[own["utterances_delivered"] == 0]
         if len(never):
             who = listed([str(account) for account in never["account"]])

@@ -91,7 +91,7 @@ def _speech(info: Mapping[str, Any], tables: Tables) -> str:
     speaker, talk = _part(config, "speaker"), _part(config, "conversation")
     delivery, steps = tables["delivery"], tables["steps"]
     skills = steps.loc[steps["kind"] == "session", "skill"].nunique()
-    said = int(delivery["utterances_planned"].sum())
+    said = int(delivery["utterances_said"].sum())
     heard = int(delivery["utterances_delivered"].sum())
     return (
         f"Personas with skills used {count(skills, 'skill')} by voice: "

@@ -30,10 +30,14 @@ def section(utterances: pd.DataFrame, enabling: pd.DataFrame, skills: Mapping[st
             for by, answerer in zip(asked["answered_by"], asked["answerer"], strict=True)
         ],
     )
-    keys = ["account", "persona", "name", "session", "purpose", "text"]
+    keys = ["account", "persona", "name", "sentence"]
     sentences = named.groupby(keys, as_index=False).agg(
+        session=("session", "last"),
+        turn=("turn", "last"),
+        purpose=("purpose", "last"),
+        text=("text", "first"),
         delivered=("delivered", "max"),
-        attempts=("attempt", "max"),
+        attempts=("attempt", "size"),
         reply=("reply", "last"),
         who=("who", "last"),
         by=("answered_by", "last"),
@@ -109,7 +113,7 @@ def _example(own: pd.DataFrame) -> str:
 
 
 def _transcript(sentences: pd.DataFrame) -> Table:
-    ordered = sentences.sort_values(["account", "session", "purpose", "text"])
+    ordered = sentences.sort_values(["account", "session", "turn"])
     rows = tuple(
         (
             str(row["account"]),

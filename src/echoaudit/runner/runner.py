@@ -386,10 +386,11 @@ def _write_transcript(folder: Path, turns: Sequence[Turn]) -> None:
     write_json(folder / "transcript.json", [turn.to_json() for turn in turns])
 
 
-def _heard(turns: list[Turn]) -> str:
-    asked = {(turn.purpose, turn.text) for turn in turns if turn.purpose != "stop"}
-    answered = {(t.purpose, t.text) for t in turns if t.purpose != "stop" and t.delivered}
-    return f"{len(answered)} of {len(asked)} sentences answered"
+def _heard(turns: Sequence[Turn]) -> str:
+    """How many sentences were answered; each has one first attempt, and is over when answered."""
+    said = [turn for turn in turns if turn.purpose != "stop"]
+    asked = sum(turn.attempt == 1 for turn in said)
+    return f"{sum(turn.delivered for turn in said)} of {asked} sentences answered"
 
 
 def _seen(step: Step, visit: Visit) -> str:
