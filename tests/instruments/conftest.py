@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import pytest
-from loopback_sites import Sites, settings
+from loopback_sites import Sites, await_silence, be_patient, settings
 
 from echoaudit.errors import Unavailable
 from echoaudit.instruments.browser import Browser
 from echoaudit.lab import prebid
+
+
+@pytest.fixture
+def unhurried(monkeypatch):
+    """Visits with patience for a busy machine."""
+    be_patient(monkeypatch)
+
+
+@pytest.fixture
+def unbroken(unhurried, monkeypatch):
+    """Visits that end when a page is at rest, not at the first pause of a busy machine."""
+    await_silence(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from cryptography import x509
@@ -19,8 +20,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from echoaudit.instruments.browser import chromium
+from echoaudit.instruments.browser import chromium, course, inspector, looking, visit
 from echoaudit.study.models import BrowserSettings
+
+if TYPE_CHECKING:
+    import pytest
 
 NEWS, TRACKER = "www.news.test", "cdn.tracker.test"
 PARTNER, EXCHANGE = "sync.partner.test", "bid.exchange.test"
@@ -159,8 +163,22 @@ class Sites:
 
 
 def settings(sites: Sites, **more: object) -> BrowserSettings:
-    """A browser's settings that trust these sites and lose patience early."""
-    return BrowserSettings(trusted_authority=sites.authority, page_timeout=4.0, **more)
+    """A browser's settings that trust these sites, with patience for a busy machine."""
+    patient = {"page_timeout": 60.0, "settle": 10.0}
+    return BrowserSettings(**{"trusted_authority": sites.authority, **patient, **more})
+
+
+def be_patient(patch: pytest.MonkeyPatch) -> None:
+    """Let visits wait longer for answers. Not for pages that never answer."""
+    for module in (course, inspector, looking, visit):
+        patch.setattr(module, "PATIENCE", 30.0)
+    patch.setattr(looking, "LOOKING", 90.0)
+
+
+def await_silence(patch: pytest.MonkeyPatch) -> None:
+    """Let visits wait until a page has done what it does without being asked, however slowly."""
+    patch.setattr(visit, "IDLE", 1.0)
+    patch.setattr(visit, "CALM", 1.0)
 
 
 def entries(folder: Path) -> list[dict]:

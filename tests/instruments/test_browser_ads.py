@@ -7,7 +7,16 @@ import json
 from pathlib import Path
 
 import pytest
-from loopback_sites import ALLOWED, EXCHANGE, NEWS, PARTNER, TRACKER, Answer
+from loopback_sites import (
+    ALLOWED,
+    EXCHANGE,
+    NEWS,
+    PARTNER,
+    TRACKER,
+    Answer,
+    await_silence,
+    be_patient,
+)
 from PIL import Image
 
 pytestmark = pytest.mark.web
@@ -69,7 +78,16 @@ PAGE = f"""<title>news</title><body style="margin:0"><script>var pbjs = {{que: [
 
 
 @pytest.fixture(scope="module")
-def visited(sites, browser, scripts, tmp_path_factory) -> Path:
+def patience():
+    """For the one visit of all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        be_patient(patch)
+        await_silence(patch)
+        yield
+
+
+@pytest.fixture(scope="module")
+def visited(sites, browser, scripts, patience, tmp_path_factory) -> Path:
     sites.pages.update(
         {
             (NEWS, "/with-ads"): Answer(PAGE),

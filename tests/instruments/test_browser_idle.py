@@ -24,7 +24,7 @@ def test_nothing_leaves_an_idle_browser_in_a_minute(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=500,
     )
     assert done.returncode == 0, done.stderr
     packets = json.loads(done.stdout.splitlines()[-1])

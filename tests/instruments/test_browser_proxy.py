@@ -31,7 +31,7 @@ def own_sites(tmp_path):
 
 
 def settings(sites, **more):
-    return BrowserSettings(trusted_authority=sites.authority, page_timeout=20, settle=1, **more)
+    return BrowserSettings(trusted_authority=sites.authority, page_timeout=60, settle=1, **more)
 
 
 def port(sites):
@@ -99,7 +99,9 @@ def test_webrtc_does_not_go_around_the_proxy(own_sites, stun, tmp_path):
         settings(own_sites), tmp_path / "plain", extra_arguments=own_sites.arguments
     ) as plain:
         plain.visit(url, tmp_path / "0")
+        stun.settimeout(30)
         assert stun.recv(100)
+    stun.settimeout(3)
     while True:  # what it repeated
         try:
             stun.recv(100)

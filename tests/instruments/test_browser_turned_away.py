@@ -53,6 +53,7 @@ AUCTION = """<script>window.pbjs = {que: [], version: "v9.1", libLoaded: true,
 
 
 @pytest.mark.web
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("name", PAGES)
 def test_what_is_shown_instead_of_a_page_has_a_name(sites, browser, tmp_path, name):
     answer, expected = PAGES[name]
@@ -62,6 +63,7 @@ def test_what_is_shown_instead_of_a_page_has_a_name(sites, browser, tmp_path, na
 
 
 @pytest.mark.web
+@pytest.mark.usefixtures("unhurried")
 def test_a_challenge_that_leads_on_by_itself_is_no_challenge(sites, browser, tmp_path):
     sites.pages = {
         (NEWS, "/"): lambda request: (
@@ -79,6 +81,7 @@ def test_a_challenge_that_leads_on_by_itself_is_no_challenge(sites, browser, tmp
 
 
 @pytest.mark.web
+@pytest.mark.usefixtures("unhurried")
 def test_a_page_that_is_not_free_and_holds_an_auction_is_complete(sites, browser, tmp_path):
     sites.pages = {(NEWS, "/"): Answer(AUCTION + PAID % "false")}
     visit = browser.visit(f"https://{NEWS}/", tmp_path)
@@ -86,6 +89,7 @@ def test_a_page_that_is_not_free_and_holds_an_auction_is_complete(sites, browser
 
 
 @pytest.mark.web
+@pytest.mark.usefixtures("unhurried")
 def test_what_robots_txt_does_not_allow_is_left_out_where_it_is_obeyed(
     sites, browser, tmp_path, monkeypatch
 ):

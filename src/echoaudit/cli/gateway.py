@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from echoaudit.instruments.gateway.keeper import Seen, Status
     from echoaudit.study.models import Config
 
-START_PATIENCE = 30.0
+START_PATIENCE = 60.0
 """Seconds a detached gateway may take to be up."""
 DONE = {
     "stopped": "the gateway has ended; its rules, addresses and programs are gone",

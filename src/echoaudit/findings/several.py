@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from echoaudit.inference import Conclusion
     from echoaudit.report.digest import Digest
 
-CONNECT = 10.0
+CONNECT = 30.0
 """Seconds within which a scheduler must answer."""
 
 

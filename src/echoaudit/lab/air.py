@@ -26,7 +26,7 @@ import numpy as np
 from echoaudit.errors import Unavailable
 
 RATE = 16_000
-START_TIMEOUT = 20.0
+START_TIMEOUT = 60.0
 SOCKET_LIMIT = 107
 """Longest path of a unix socket, in bytes."""
 ROOMS = 12

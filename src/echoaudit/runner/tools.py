@@ -9,6 +9,8 @@ from importlib import metadata
 
 from echoaudit import __version__
 
+PATIENCE = 60.0
+"""Seconds that a program gets to say its version."""
 PROGRAMS = {
     "chromium": ("chromium", "--version"),
     "chromedriver": ("chromedriver", "--version"),
@@ -42,6 +44,11 @@ def tools() -> dict[str, str]:
 def _first_line(command: tuple[str, ...]) -> str:
     if shutil.which(command[0]) is None:
         return "not installed"
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return "unknown version"
     lines = (done.stdout or done.stderr).strip().splitlines()
     return lines[0].strip() if lines else "unknown version"

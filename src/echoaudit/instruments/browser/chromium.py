@@ -156,7 +156,7 @@ def _program(what: str, setting: str, chosen: Path | None, usual: Sequence[str])
 def _version(program: Path) -> str:
     try:
         done = subprocess.run(
-            [str(program), "--version"], capture_output=True, text=True, timeout=20, check=False
+            [str(program), "--version"], capture_output=True, text=True, timeout=60, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unavailable(f"{program} does not run: {error}", fix=INSTALL) from error

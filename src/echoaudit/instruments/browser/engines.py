@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from selenium.webdriver import ChromeOptions, ChromeService
     from selenium.webdriver.remote.webdriver import WebDriver
 
-CLOSING = 8.0
+CLOSING = 20.0
 """Seconds a browser gets to write its profile to disk."""
 
 
@@ -81,7 +81,7 @@ class LocalEngine:
     def end(self) -> None:
         """End all processes at once."""
         processes.end_session(self.processes, patience=1.0)
-        self._service.process.wait(timeout=5)
+        self._service.process.wait(timeout=processes.KILLING)
         processes.remove_locks(self._profile)
 
 

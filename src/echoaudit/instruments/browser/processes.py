@@ -14,6 +14,8 @@ from pathlib import Path
 
 LOCKS = ("SingletonLock", "SingletonCookie", "SingletonSocket")
 PROC = Path("/proc")
+KILLING = 10.0
+"""Seconds that killed processes get to be gone: on a busy machine each must still get its turn."""
 
 
 def members(session: int) -> list[int]:
@@ -37,11 +39,17 @@ def _state_and_session(entry: Path) -> tuple[str, int]:
 
 def end_session(session: int, patience: float = 3.0) -> None:
     """End all processes of a session: politely, and after ``patience`` seconds by force."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in members(session):
-            _signal(pid, number)
-        if wait_until(lambda: not members(session), patience):
-            return
+    _signalled(session, signal.SIGTERM)
+    if not wait_until(lambda: not members(session), patience):
+        # Again and again: one may have been starting another while it was killed.
+        wait_until(lambda: not _signalled(session, signal.SIGKILL), KILLING)
+
+
+def _signalled(session: int, number: signal.Signals) -> list[int]:
+    found = members(session)
+    for pid in found:
+        _signal(pid, number)
+    return found
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

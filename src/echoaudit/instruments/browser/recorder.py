@@ -127,11 +127,11 @@ class Recorder:
 
     def hops(self) -> list[tuple[str, Hop]]:
         """All hops with their request ids, in order of time, extra information matched."""
-        for exchange in self.exchanges.values():
+        # The thread that feeds may be busy with one more event.
+        exchanges = list(self.exchanges.values())
+        for exchange in exchanges:
             _match(exchange)
-        found = [
-            (exchange.id, hop) for exchange in self.exchanges.values() for hop in exchange.hops
-        ]
+        found = [(exchange.id, hop) for exchange in exchanges for hop in exchange.hops]
         return sorted(found, key=lambda pair: (pair[1].wall, pair[0]))
 
     def _exchange(self, event: Event) -> Exchange:

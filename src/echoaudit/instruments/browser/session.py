@@ -16,7 +16,7 @@ from echoaudit.instruments.browser.targets import Target, Targets
 from echoaudit.study.models import BrowserSettings
 
 OPENING = 15.0
-"""Seconds a new tab gets."""
+"""Seconds a new tab, or the beginning of a recording, gets."""
 
 
 class Session:
@@ -42,8 +42,14 @@ class Session:
         """What the page at ``browser.proxy_probe`` said when it was loaded through the proxy."""
         try:
             self.devtools = DevTools(self.engine.address, self.targets.handle)
-            self.targets.start(self.devtools.post).result(10)
-            self.devtools.call("Browser.setDownloadBehavior", {"behavior": "deny"})
+            self.targets.start(self.devtools.post).result(OPENING)
+            self.devtools.call("Browser.setDownloadBehavior", {"behavior": "deny"}, "", OPENING)
+        except (CommandFailed, TimeoutError) as error:
+            self.engine.end()
+            reason = str(error) or f"no answer within {OPENING:g} s"
+            raise BrowserCrashed(
+                f"the browser does not let itself be recorded: {reason}"
+            ) from error
         except BaseException:
             self.engine.end()
             raise

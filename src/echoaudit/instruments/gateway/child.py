@@ -22,6 +22,8 @@ LineSeen = Callable[[float, str], None]
 
 _TAIL = 40
 _POLL = 0.02
+_LAST_WORDS = 10.0
+"""Seconds until all that an ended program said has been read."""
 
 PACKAGES = {
     "dnsmasq": "dnsmasq-base",
@@ -137,7 +139,7 @@ class Child:
                 fix="free disk space, then run the same command",
             ) from self._failure
         if not self.alive:
-            self._reader.join(1)
+            self._reader.join(_LAST_WORDS)
             raise Unavailable(
                 f"{self.name} stopped by itself (status {self._process.returncode}):"
                 f" {self.last_words()}",
@@ -179,6 +181,7 @@ class Child:
             try:
                 self._process.wait(patience)
             except subprocess.TimeoutExpired:
-                os.killpg(self._process.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it ended meanwhile
+                    os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
-        self._reader.join(1)
+        self._reader.join(_LAST_WORDS)

@@ -10,7 +10,7 @@ from echoaudit.errors import Unavailable
 from echoaudit.instruments.gateway.child import Child, LineSeen
 from echoaudit.instruments.gateway.lan import Lan
 
-START_PATIENCE = 10.0
+START_PATIENCE = 30.0
 LEASE = "15m"
 
 

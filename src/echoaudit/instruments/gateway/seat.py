@@ -18,7 +18,7 @@ Purpose = Literal["run", "up"]
 """Why there is a gateway: a study runs, or it was asked to stay up between runs."""
 
 _NAME = "\0echoaudit-gateway"
-_PATIENCE = 3.0
+_PATIENCE = 10.0
 _MOST = 2**16
 
 
