@@ -93,10 +93,10 @@ def test_hostile_text_is_one_clear_line(tmp_path, content, message):
 @pytest.mark.parametrize("unit", [b'\\"', b"\\", b'"', b'"[\\'])
 def test_brackets_are_counted_in_linear_time(tmp_path, unit):
     (tmp_path / "v.json").write_bytes(b'"' + unit * (4_000_000 // len(unit)))
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(BadInput):
         read_json(tmp_path / "v.json")
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_brackets_in_strings_do_not_count(tmp_path):
