@@ -33,10 +33,12 @@ import websocket
 from echoaudit.instruments.browser.processes import end_session
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "instruments"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parent))
-from grid_kit import free_ports
 from proxy_kit import Proxy
 from web import NEWS, Tally, cookies, serve
+
+from local_ports import free_ports
 
 BINARIES = ("firefox-esr", "firefox")
 IDLE = 1.5

@@ -1,6 +1,7 @@
-"""Lets tests here share the capture builders of the outcomes' tests."""
+"""Lets tests here share the capture builders of the outcomes' tests, and the ports of all."""
 
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "outcomes")]
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(Path(__file__).parent), str(TESTS / "outcomes"), str(TESTS)]

@@ -16,6 +16,7 @@ import pytest
 from import_kit import PHONE, START, TV, brought, database, endpoints, refused, sources
 
 from echoaudit import findings
+from local_ports import free_port
 
 
 @pytest.mark.parametrize("version", [9, 12, 21])
@@ -214,9 +215,7 @@ def test_lines_out_of_order_and_impossible_days_are_counted(tmp_path) -> None:
 @pytest.mark.skipif(shutil.which("dnsmasq") is None, reason="needs dnsmasq")
 @pytest.mark.parametrize("extra", [False, True])
 def test_the_log_of_a_real_dnsmasq(tmp_path, extra) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     file = tmp_path / "dnsmasq.log"
     command = [
         "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
@@ -232,7 +231,7 @@ def test_the_log_of_a_real_dnsmasq(tmp_path, extra) -> None:
             ask(port, f"{name}.example.com")
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
     found = endpoints(brought("pihole", file, into=tmp_path / "r"))
     assert found["state"].to_dict() == {
         "good.example.com": "resolved",
@@ -247,7 +246,7 @@ def ask(port: int, name: str) -> None:
     from scapy.layers.dns import DNS, DNSQR
 
     question = bytes(DNS(id=7, rd=1, qd=DNSQR(qname=name)))
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(0.3)
         while time.monotonic() < deadline:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from echoaudit.study.models import BrowserSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from fetched import SELENIUM
+from local_ports import free_ports
 
 JAVA = (
     "java",
@@ -31,17 +31,6 @@ JAVA = (
 STARTING = 300.0
 """Seconds; it takes 7 on two idle cores."""
 ENDING = 30.0
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    found = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return found
 
 
 class Grid:

@@ -8,6 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from local_ports import free_port
+
 STARTING = 150.0
 """Seconds: on a busy machine it takes its time."""
 ADDON = """
@@ -36,9 +39,7 @@ class Proxy:
         self._log.touch()
         addon = folder / "addon.py"
         addon.write_text(ADDON.format(log=str(self._log), port=sites_port))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         scheme = "socks5" if mode == "socks5" else "http"
         self.address = f"{scheme}://127.0.0.1:{self.port}"
         more = ["--proxyauth", user] if user else []
@@ -67,7 +68,7 @@ class Proxy:
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=STARTING)
 
     @property
     def names(self) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import socket
 import ssl
 import subprocess
 import sys
@@ -18,10 +17,15 @@ from typing import Any
 
 import httpx
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from echoaudit.lab.accounts import PlatformAccount, make_accounts, write_accounts, write_sign_in
 from echoaudit.lab.truth import Log, read_log
+from echoaudit.lab.world import find_world
+from local_ports import free_port
 
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(32)
+PATIENCE = 60.0
+"""Seconds for what takes one on an idle machine."""
 FASHION = Path(__file__).parents[2] / "skills" / "fashion.yaml"
 
 
@@ -51,7 +55,7 @@ class RunningCloud:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
 
     def log(self, name: Log) -> list[dict[str, Any]]:
         return list(read_log(self.state, name))
@@ -59,7 +63,7 @@ class RunningCloud:
     def client(self) -> httpx.Client:
         """A cookie-keeping client for which every name leads to the cloud."""
         context = ssl.create_default_context(cafile=str(self.state / "ca" / "ca.pem"))
-        return httpx.Client(transport=_Loopback(self.port, context), timeout=10)
+        return httpx.Client(transport=_Loopback(self.port, context), timeout=PATIENCE)
 
     def post(self, url: str, **arguments: Any) -> httpx.Response:
         with self.client() as client:
@@ -116,10 +120,18 @@ def running_cloud(
         cloud.stop()
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+def patient_world(world: str | Path, folder: Path) -> Path:
+    """A copy of a world whose auctions wait long enough for a busy machine.
+
+    They still end with the last answer.
+    """
+    folder.mkdir()
+    path = find_world(world)
+    for one in {path, find_world("paper")}:  # others may be based on it
+        text = one.read_text(encoding="utf-8")
+        patient = text.replace("    bidders: [", "    timeout_ms: 20000\n    bidders: [")
+        (folder / one.name).write_text(patient, encoding="utf-8")
+    return folder / path.name
 
 
 def key_hash(authority: Path) -> str:
@@ -156,7 +168,7 @@ def chromium(cloud: RunningCloud, profile: Path) -> Iterator[Any]:
         options.add_argument(argument)
     options.add_experimental_option("prefs", {"profile.cookie_controls_mode": 0})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    driver = Chrome(options=options, service=Service("/usr/bin/chromedriver", free_port()))
     try:
         yield driver
     finally:
@@ -174,7 +186,7 @@ def sign_in(driver: Any, cloud: RunningCloud, shop: str, account: str) -> None:
     driver.find_element(By.CSS_SELECTOR, "input[name=email]").send_keys(secret.username)
     driver.find_element(By.CSS_SELECTOR, "input[name=password]").send_keys(secret.password)
     driver.find_element(By.CSS_SELECTOR, "[type=submit]").click()
-    WebDriverWait(driver, 20).until(presence_of_element_located((By.ID, "greeting")))
+    WebDriverWait(driver, PATIENCE).until(presence_of_element_located((By.ID, "greeting")))
 
 
 WAIT_FOR_ADS = """
@@ -183,7 +195,7 @@ const started = performance.now();
 (function look() {
   const prebid = window[name] || {}, ended = (prebid.getEvents ? prebid.getEvents() : [])
     .some(e => e.eventType === "auctionEnd");
-  if (!ended && performance.now() - started < 20000) { return setTimeout(look, 20); }
+  if (!ended && performance.now() - started < 60000) { return setTimeout(look, 20); }
   setTimeout(() => {
     const responses = prebid.getBidResponses(), bids = [];
     Object.keys(responses).forEach(code => responses[code].bids.forEach(b => bids.push({
@@ -204,6 +216,6 @@ const started = performance.now();
 
 def visit(driver: Any, url: str, variable: str = "pbjs") -> dict[str, Any]:
     """Load a page and return what its auction came to."""
-    driver.set_script_timeout(30)
+    driver.set_script_timeout(90)
     driver.get(url)
     return dict(driver.execute_async_script(WAIT_FOR_ADS, variable, 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -19,6 +20,9 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 from echoaudit.lab.authority import load_or_make
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from local_ports import free_port
 
 
 @dataclass
@@ -37,9 +41,7 @@ class LoopbackCloud:
         authority = load_or_make(self.folder)
         self.ca = authority.pem
         leaf = str(authority.leaf("localhost"))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.host = f"localhost:{probe.getsockname()[1]}"
+        self.host = f"localhost:{free_port()}"
         config = Config()
         config.bind = [self.host]
         config.certfile = config.keyfile = leaf
@@ -54,10 +56,11 @@ class LoopbackCloud:
 
     def _wait(self) -> None:
         host, port = self.host.split(":")
-        while True:
+        while self._thread.is_alive():
             with suppress(ConnectionRefusedError), socket.create_connection((host, int(port))):
                 return
             time.sleep(0.01)
+        raise RuntimeError(f"nothing serves {self.host}")
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._end.set)

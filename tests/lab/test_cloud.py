@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from cloud_kit import FASHION, WAV, chromium, running_cloud, sign_in, visit
+from cloud_kit import FASHION, WAV, chromium, patient_world, running_cloud, sign_in, visit
 
 from echoaudit.lab.browsers import also_by_view, browsers, with_accounts
 from echoaudit.lab.truth import read_log
@@ -190,7 +190,7 @@ def test_on_its_own_addresses_each_host_speaks_only_its_tls_version(tmp_path):
     """The whole address plan, in a network namespace that dies with the test."""
     script = HERE / "address_probe.py"
     command = ["unshare", "-Urn", "--kill-child", "-pf", sys.executable, script, tmp_path]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
     assert ended.returncode == 0, ended.stderr
     rows = [json.loads(line) for line in ended.stdout.splitlines()]
     assert {row["host"] for row in rows} == {host.name for host in load_world("traps").hosts()}
@@ -422,10 +422,11 @@ def mean_lifts(state, account, since):
 def test_chromium_sees_every_bid_and_words_raise_prices(
     tmp_path, name, account, voice, skill, lifts
 ):
-    world = load_world(name)
+    file = patient_world(name, tmp_path / "worlds")
+    world = load_world(file)
     catalogues = OTHER_SKILLS if name == OTHER else (FASHION,)
     with (
-        running_cloud(name, tmp_path / "state", (account, "vanilla-1"), catalogues) as cloud,
+        running_cloud(file, tmp_path / "state", (account, "vanilla-1"), catalogues) as cloud,
         chromium(cloud, tmp_path / "one") as treated,
         chromium(cloud, tmp_path / "two") as control,
     ):

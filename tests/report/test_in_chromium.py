@@ -14,6 +14,7 @@ from echoaudit.report import render
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from fetched import AXE
+from local_ports import free_port
 
 WIDTHS = (390, 820, 1280)
 
@@ -26,7 +27,7 @@ def browser():
         options.add_argument(argument)
     options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService("/usr/bin/chromedriver")
+    service = webdriver.ChromeService("/usr/bin/chromedriver", free_port())
     driver = webdriver.Chrome(options=options, service=service)
     yield driver
     driver.quit()
