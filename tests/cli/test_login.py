@@ -102,7 +102,7 @@ def test_a_person_signs_in_once_in_a_visible_window(
     path = stranger.write("room.yaml", "config: room\n" + page + PROFILES)
     for _ in range(2):
         said = stranger.command(
-            "login", "fashion-1", "--config", path, "--patience", "20", env={"DISPLAY": screen}
+            "login", "fashion-1", "--config", path, "--patience", "120", env={"DISPLAY": screen}
         )
         assert said.code == ExitCode.OK, said.line
         assert "fashion-1 is signed in" in said.out

@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from echoaudit.instruments.browser.processes import wait_until
+
 SMALL = {
     "accounts.treated": "2",
     "accounts.control": "4",
@@ -77,10 +79,11 @@ class Lab:
                 self._wait_for(name, after, running)
                 running.wait(seconds)
             except subprocess.TimeoutExpired:
+                others = list(_descendants(running.pid))
                 os.kill(running.pid, signal.SIGKILL)
                 running.wait()
-                # The kernel ends the lab's machine a few hundredths of a second later.
-                time.sleep(0.3)
+                # The kernel ends the lab's machine a little later.
+                assert wait_until(lambda: all(map(_has_ended, others)), 60)
                 return None
         return self._said.read_text()[-2000:]
 
@@ -141,7 +144,20 @@ def _descendants(process: int) -> Iterator[int]:
 
 
 def _command_of(process: int) -> str:
-    return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
+    """Empty when it has ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def _has_ended(process: int) -> bool:
+    """Whether it holds no file any more."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return True
+    return stat.rpartition(")")[2].split()[0] in "ZX"
 
 
 def _count(what: str, journal: Path) -> int:

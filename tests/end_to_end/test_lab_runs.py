@@ -19,7 +19,7 @@ from echoaudit.errors import ExitCode
 pytestmark = [pytest.mark.timeout(900)]
 HERE = Path(__file__).parent
 FEW = {"accounts__treated": "1", "accounts__control": "3"}
-KILLS = ((0, 3), ("visit", 0.7), ("fashion-1", 0.3))
+KILLS = ((0, 3), ("visit", 0.3), ("fashion-1", 0))
 """When a run is killed, as seconds after a number of steps, the first visit's beginning or an
 account's first answer: starting, visiting, talking. A visit is killed before any other is finished,
 for what a finished one has set is on disk only when its browser closes (docs/web.md)."""

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import dask
 import pytest
 from distributed import LocalCluster
 
@@ -31,9 +32,13 @@ def here(recordings):
 
 
 def test_a_cluster_of_two_workers_concludes_the_same(recordings, here):
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
-    ) as cluster:
+    patient = {f"distributed.comm.timeouts.{what}": "120s" for what in ("connect", "tcp")}
+    with (
+        dask.config.set(patient),
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        ) as cluster,
+    ):
         there = judge_all(recordings, cluster.scheduler_address)
     assert list(there) == ["spring", "autumn"]
     assert there == here

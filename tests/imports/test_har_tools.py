@@ -23,6 +23,8 @@ from proxy_kit import Proxy
 pytestmark = pytest.mark.web
 UID = "k3J9xQ2mVb7LpZ5tRw8Y"
 PAGE = f"https://{NEWS}/"
+PATIENCE = 120.0
+"""Seconds for a step of a browser on a busy machine."""
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def test_of_mitmproxy(sites, tmp_path):
     file = tmp_path / "visit.har"
     port = sites.server.server_address[1]
     with Proxy(tmp_path / "mitm", port, hardump=file) as proxy:
-        settings = BrowserSettings(proxy=proxy.address, page_timeout=20, settle=2)
+        settings = BrowserSettings(proxy=proxy.address, page_timeout=60, settle=2)
         reading = ("--ignore-certificate-errors",)
         with Browser(settings, tmp_path / "profile", extra_arguments=reading) as browser:
             assert browser.visit(PAGE, tmp_path / "visit").state == "complete"
@@ -98,6 +100,11 @@ def test_of_chromiums_own_tools_with_and_without_cookies(sites, tmp_path):
             check(file, sites, tmp_path / f"r-{sanitized}", cookies=not sanitized)
 
 
+def _lines(file):
+    """Of a file that may not be there, or not whole, yet."""
+    return file.read_text().split() if file.is_file() else []
+
+
 class DevToolsWindow:
     """A Chromium whose developer tools are open, both driven over the debugging port."""
 
@@ -119,14 +126,16 @@ class DevToolsWindow:
     def __enter__(self):
         try:
             port_file = self._profile / "DevToolsActivePort"
-            assert wait_until(port_file.is_file, 30)
-            address, path = port_file.read_text().split()
+            assert wait_until(lambda: len(_lines(port_file)) == 2, PATIENCE)
+            address, path = _lines(port_file)
             self._devtools = DevTools(f"ws://127.0.0.1:{address}{path}", lambda event: None)
-            assert wait_until(lambda: self._target("devtools://") is not None, 30)
+            assert wait_until(lambda: self._target("devtools://") is not None, PATIENCE)
             self._tools = self._attach("devtools://")
             self._page = self._attach("about:blank")
             # Loaded, and listening to the page.
-            assert wait_until(lambda: self._ask(f"(async () => {self.LOGS}.length)()") == 0, 30)
+            assert wait_until(
+                lambda: self._ask(f"(async () => {self.LOGS}.length)()") == 0, PATIENCE
+            )
         except BaseException:
             self.__exit__()
             raise
@@ -143,7 +152,7 @@ class DevToolsWindow:
             if wait_until(lambda: self._ask(f"(async () => {self.LOGS}.length)()") >= 3, 5):
                 break
         finished = f"(async () => {self.LOGS}.every((request) => request.finished))()"
-        assert wait_until(lambda: self._ask(finished), 30)
+        assert wait_until(lambda: self._ask(finished), PATIENCE)
 
     def har(self, sanitized):
         options = json.dumps({"sanitize": sanitized})

@@ -22,6 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "lab"))
 import standins
+from machine_probe import await_end
 
 from echoaudit.errors import EchoauditError
 from echoaudit.instruments.gateway import asking, check, check_devices, gateway_for
@@ -41,7 +42,7 @@ Host box
 """
 TALK = """
 import socket, ssl, sys
-udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); udp.settimeout(5)
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); udp.settimeout(60)
 ask = bytes.fromhex("0007010000010000000000000361706905766f6963650474657374") + b"\\0\\0\\1\\0\\1"
 udp.sendto(ask, ("192.168.88.1", 53)); udp.recv(500)
 named = bytes.fromhex("000801000001000000000000056e616d6564047465737400") + b"\\0\\1\\0\\1"
@@ -49,7 +50,7 @@ udp.sendto(named, ("192.168.88.1", 53)); udp.recv(500)
 context = ssl.create_default_context(); context.check_hostname = False
 context.verify_mode = ssl.CERT_NONE
 for server in ("10.99.0.1", "10.99.0.6"):
-    context.wrap_socket(socket.create_connection((server, 443), 5)).close()
+    context.wrap_socket(socket.create_connection((server, 443), 60)).close()
 for number in range(int(sys.argv[1])):
     udp.sendto(bytes(200), ("192.168.88.1", 4000 + number % 100))
 """
@@ -162,7 +163,7 @@ def settings(folder: Path, config: str = "config-known", **more: Any) -> Gateway
     return GatewaySettings.model_validate({"remote": remote, "probe": True})
 
 
-def until(true: Callable[[], object], timeout: float = 20) -> bool:
+def until(true: Callable[[], object], timeout: float = 90) -> bool:
     end = time.monotonic() + timeout
     while not true() and time.monotonic() < end:
         time.sleep(0.05)
@@ -209,7 +210,7 @@ from echoaudit.study.models import GatewaySettings
 found = GatewaySettings.model_validate_json(sys.argv[1])
 with gateway_for(found, {"a-1": sys.argv[2]}, Path(sys.argv[3])) as gateway:
     with gateway.capture("a-1", Path(sys.argv[4])):
-        print("up", flush=True); time.sleep(60)
+        print("up", flush=True); time.sleep(500)
 """
 
 
@@ -235,7 +236,7 @@ def everything(folder: Path) -> dict[str, Any]:
         each.mkdir()
     with gateway_for(found, {"a-1": MAC}, folder / "state") as gateway:
         talk(1)
-        said["ip"] = gateway.wait_for("a-1", 10)
+        said["ip"] = gateway.wait_for("a-1", 90)
         said["devices"] = [
             list(one) for one in check_devices(found, {"a-1": MAC, "b-1": "fc:a1:83:00:00:02"})
         ]
@@ -244,22 +245,25 @@ def everything(folder: Path) -> dict[str, Any]:
             talk(2000)
         until(lambda: len(servers.came) >= 3)
         said["came"] = list(servers.came)
+        until(lambda: not dumpcaps())
         said["left after whole"] = dumpcaps()
 
         def cut() -> None:
             with gateway.capture("a-1", folders["cut"]):
                 talk(100)
-                time.sleep(1)
+                kept = folders["cut"] / "traffic.pcapng"
+                assert until(lambda: kept.stat().st_size > 101 * 242)
+                connections = running("dumpcap -q ")
                 for server in serving(folder):
                     os.kill(server, signal.SIGKILL)
-                time.sleep(0.5)
+                await_end(connections)
 
         said["cut"] = refusal(cut)
         said["left after cut"] = not until(lambda: not dumpcaps() and not tails())
     said["refused"] = closed(found)
     bare = settings(folder, names=None)
     with gateway_for(bare, {"a-1": MAC}, folder / "bare-state") as gateway:
-        gateway.wait_for("a-1", 10)
+        gateway.wait_for("a-1", 90)
         with gateway.capture("a-1", folders["bare"]):
             talk(1)
     said["deaf"] = refusal(lambda: deaf(found, folder, folders["deaf"]))
@@ -290,11 +294,13 @@ def closed(found: GatewaySettings) -> str:
 def deaf(found: GatewaySettings, folder: Path, target: Path) -> None:
     """The connection by which the log is followed breaks; the one for packets does not."""
     with gateway_for(found, {"a-1": MAC}, folder / "state") as gateway:
+        assert until(lambda: len(serving(folder)) == 1)
         (following,) = serving(folder)
         with gateway.capture("a-1", target):
             talk(1)
+            connections = running("exec tail -n 0 ")
             os.kill(following, signal.SIGKILL)
-            time.sleep(0.5)
+            await_end(connections)
 
 
 def serving(folder: Path) -> list[int]:

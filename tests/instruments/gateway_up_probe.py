@@ -5,13 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "lab"))
 import machine_probe as kit
+from machine_probe import until
 
 from echoaudit.instruments.gateway import check
 from echoaudit.lab.machine import enter, inside
@@ -52,23 +51,18 @@ class Room:
         return code, json.loads(text)
 
     def process(self) -> int:
+        # A program that it is just starting still has its command.
+        assert until(lambda: len(kit._running("gateway\0up")) == 1)
         (found,) = kit._running("gateway\0up")
         return found
 
     def online(self) -> bool:
         """Whether the speaker reaches the internet, by name, within some seconds."""
-        return until(lambda: kit.curl(self.folder, "a-1", "api.voice.test", self.ca)[0] == 0)
+        return until(lambda: kit.curl(self.folder, "a-1", "api.voice.test", self.ca, 8)[0] == 0)
 
     @property
     def ca(self) -> Path:
         return self.folder / "ca.pem"
-
-
-def until(true: Callable[[], bool], timeout: float = 20) -> bool:
-    end = time.monotonic() + timeout
-    while not (now := true()) and time.monotonic() < end:
-        time.sleep(0.1)
-    return now
 
 
 def shell(*lines: str) -> None:
@@ -110,7 +104,7 @@ def mishaps(folder: Path) -> dict[str, Any]:
             text=True,
         ) as gateway:
             said["online"] = room.online()
-            os.kill(kit._running("gateway/dnsmasq.conf")[0], signal.SIGKILL)
+            kit._kill("gateway/dnsmasq.conf")
             until(lambda: bool(kit._running("gateway/dnsmasq.conf")))
             said["dnsmasq killed"] = room.online()
             shell("nft flush ruleset")
@@ -124,7 +118,7 @@ def mishaps(folder: Path) -> dict[str, Any]:
             shell("ip link add lan0 type bridge forward_delay 0", "ip link set echo-0 master lan0")
             said["plugged in"] = room.online()
             gateway.send_signal(signal.SIGHUP)
-            said["messages"], _ = gateway.communicate(timeout=20)
+            said["messages"], _ = gateway.communicate(timeout=120)
             said["ended"] = gateway.returncode
         said["after"] = kit._state_of_network()
     return said

@@ -72,8 +72,13 @@ def main(folder: Path, seconds: float) -> None:
     with Browser(settings, folder / "profile") as browser:
         time.sleep(seconds)
         idle = counter.taken()
-        browser.visit("http://canary.example/", folder / "visit")
-        print(json.dumps({"idle": idle, "visit": counter.taken()}))
+        seen: list[str] = []
+        for number in range(5):  # a busy machine may not come to it in a visit's time
+            browser.visit("http://canary.example/", folder / f"visit-{number}")
+            seen += counter.taken()
+            if any("canary.example" in packet for packet in seen):
+                break
+        print(json.dumps({"idle": idle, "visit": seen}))
 
 
 if __name__ == "__main__":

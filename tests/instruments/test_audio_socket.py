@@ -99,7 +99,7 @@ def test_waits_are_counted_in_samples(path, tmp_path, silence, patience):
     with conversation(path, silence=silence, patience=patience) as (_, ear):
         ear.rest(60)
         heard = ear.listen(tmp_path)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 60, "less than it lasts"
     assert (heard.seconds, heard.speech_seconds) == (pytest.approx(7, abs=0.1), 0)
     assert len(canyon.heard) * FRAME_SECONDS == pytest.approx(67, abs=0.1)
 

@@ -3,6 +3,7 @@
 import fcntl
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -35,18 +36,26 @@ def unplug(sink):
     subprocess.run(["pactl", "unload-module", index], check=True)
 
 
-def later(seconds, sink):
-    timer = threading.Timer(seconds, unplug, [sink])
-    timer.start()
-    return timer
+def while_played_into(sink):
+    """Unplug a sink half a second after somebody has begun to play into it."""
+
+    def act():
+        while not subprocess.check_output(["pactl", "list", "short", "sink-inputs"]).strip():
+            time.sleep(0.02)
+        time.sleep(0.5)
+        unplug(sink)
+
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    return thread
 
 
 def test_a_loudspeaker_unplugged_in_the_middle(air, tmp_path):
     first = Speaker(LOUDSPEAKER, "one").say("Alexa, open style check", tmp_path)
-    timer = later(1.5, "one-room")
+    unplugging = while_played_into("one-room")
     with pytest.raises(Unavailable, match="'one-loudspeaker' stopped") as gone:
         Speaker(LOUDSPEAKER, "one").say(LONG, tmp_path)
-    timer.join()
+    unplugging.join()
     assert "\n" not in str(gone.value)
     assert gone.value.fix == "plug it in again; the same command resumes"
     assert [file.name for file in tmp_path.glob("*.flac")] == [first.file]

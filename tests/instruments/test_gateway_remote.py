@@ -93,7 +93,7 @@ def test_packets_are_taken_there_and_kept_here_whatever_breaks(tmp_path: Path) -
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=500,
     )
     assert done.returncode == 0, done.stderr
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -176,8 +176,10 @@ def _check_names(folder: Path) -> None:
     ):
         assert (query["event"], query["name"], query["type"]) == ("query", name, "A")
         assert (answer["event"], answer["name"], answer["answer"]) == ("config", name, address)
-    assert second[1]["time"] < about["started"] < third[0]["time"] + 0.5
-    assert fourth[1]["time"] < about["ended"] + 0.5
+    # The other clock is known by what it says over SSH, which takes its time on a busy machine.
+    assert second[1]["time"] < about["started"] + 3
+    assert about["started"] < third[0]["time"] + 3
+    assert fourth[1]["time"] < about["ended"] + 3
 
 
 def _check_probes(folder: Path) -> None:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from echoaudit.instruments.gateway import Gateway, check
 from echoaudit.lab.machine import Machine, enter, inside, overlay
 from echoaudit.study.models import GatewaySettings
 
+PATIENCE = 60.0
+"""Seconds for what takes one on an idle machine."""
 STANDINS = str(Path(standins.__file__).resolve())
 
 
@@ -53,16 +55,23 @@ def settings(
 
 def told(folder: Path, account: str, *command: str) -> tuple[int, str]:
     path = folder / f"{account}.sock"
-    end = time.monotonic() + 20
-    while not path.exists() and time.monotonic() < end:
-        time.sleep(0.02)
+    until(path.exists)
     return standins.tell(path, *command)
 
 
-def curl(folder: Path, account: str, name: str, authority: Path) -> tuple[int, str]:
-    return told(
-        folder, account, "curl", "-sS", "-m", "8", "--cacert", str(authority), f"https://{name}/x"
-    )
+def until(true: Callable[[], object], timeout: float = PATIENCE) -> bool:
+    """Whether something came true in time."""
+    end = time.monotonic() + timeout
+    while not (now := true()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return bool(now)
+
+
+def curl(
+    folder: Path, account: str, name: str, authority: Path, seconds: float = 30
+) -> tuple[int, str]:
+    patience = ["-m", str(seconds), "--cacert", str(authority)]
+    return told(folder, account, "curl", "-sS", *patience, f"https://{name}/x")
 
 
 def session(gateway: Gateway, account: str, folder: Path) -> AbstractContextManager[object]:
@@ -80,7 +89,7 @@ print(tcp.connect_ex(("198.18.0.1", 853)))
 ask = bytes.fromhex("0007010000010000000000000361706905766f6963650474657374") + b"\\0\\0\\1\\0\\1"
 udp.sendto(b"x", ("1.1.1.1", 443)); doh = socket.socket(); doh.settimeout(0.5)
 print(doh.connect_ex(("8.8.8.8", 443)))
-udp.settimeout(3); udp.sendto(ask, ("8.8.8.8", 53)); print(udp.recv(500)[-4:].hex())
+udp.settimeout(30); udp.sendto(ask, ("8.8.8.8", 53)); print(udp.recv(500)[-4:].hex())
 """
 
 KNOWN_RESOLVER = """
@@ -96,7 +105,7 @@ def traffic(folder: Path) -> dict[str, Any]:
     found, devices = settings(folder, accounts, trusting=("open-1",), block=(folder / "block.txt",))
     result: dict[str, Any] = {}
     with machine(folder, accounts), Gateway(found, devices, folder / "gateway") as gateway:
-        result["ip"] = {account: gateway.wait_for(account, 20) for account in accounts}
+        result["ip"] = {account: gateway.wait_for(account, PATIENCE) for account in accounts}
         proxy = folder / "gateway" / "authority" / "mitmproxy-ca-cert.pem"
         with session(gateway, "plain-1", folder), session(gateway, "open-1", folder):
             result["pinned"] = curl(folder, "plain-1", "alias.voice.test", folder / "ca.pem")
@@ -120,12 +129,13 @@ context = ssl.create_default_context(cafile=sys.argv[1])
 ask = bytes.fromhex("00000100000100000000000006" + b"hidden".hex() + "05" + b"voice".hex() + "04")
 ask += b"test\\0\\0\\1\\0\\1"
 head = {"host": "dns.google", "content-type": "application/dns-message"}
-with httpx.Client(http2=True, verify=context, trust_env=False, timeout=3) as client:
+seconds = float(sys.argv[2])
+with httpx.Client(http2=True, verify=context, trust_env=False, timeout=seconds) as client:
     answer = client.post("https://8.8.8.8/dns-query", content=ask, headers=head,
                          extensions={"sni_hostname": "dns.google"})
 address = socket.inet_ntoa(answer.content[-4:])
 context.check_hostname = False
-with context.wrap_socket(socket.create_connection((address, 443), 5)) as tls:
+with context.wrap_socket(socket.create_connection((address, 443), 30)) as tls:
     tls.sendall(b"GET / HTTP/1.1\\r\\nHost: hidden.voice.test\\r\\n\\r\\n")
     print(answer.http_version, address, tls.recv(4096)[:15].decode())
 """
@@ -141,16 +151,19 @@ def hides(folder: Path) -> dict[str, Any]:
         for policy in ("forward", "drop"):
             found, devices = settings(folder, ["a-1"], doh=policy)
             with Gateway(found, devices, folder / "gateway") as gateway:
-                gateway.wait_for("a-1", 20)
+                gateway.wait_for("a-1", PATIENCE)
                 target = folder / "sessions" / policy
                 target.mkdir(parents=True)
                 with gateway.capture("a-1", target):
                     begun = time.time()
                     ca = str(folder / "ca.pem")
+                    # What is dropped is waited for as long as it is wanted; few attempts will do.
+                    seconds = "30" if policy == "forward" else "4"
                     said = [
-                        told(folder, "a-1", "curl", "-sS", "-m", "5", "--cacert", ca, "--doh-url",
-                             "https://dns.google/dns-query", "https://api.voice.test/x"),
-                        told(folder, "a-1", sys.executable, "-c", HIDE, ca),
+                        told(folder, "a-1", "curl", "-sS", "-m", seconds, "--cacert", ca,
+                             "--doh-url", "https://dns.google/dns-query",
+                             "https://api.voice.test/x"),
+                        told(folder, "a-1", sys.executable, "-c", HIDE, ca, seconds),
                     ]  # fmt: skip
                     ended = time.time()
                 (folder / "doh.jsonl").touch()
@@ -172,7 +185,7 @@ def learns(folder: Path) -> dict[str, Any]:
 
     def recorded(name: str, *talk: tuple[str, Path]) -> None:
         with Gateway(found, devices, folder / "gateway") as gateway:
-            gateway.wait_for("open-1", 20)
+            gateway.wait_for("open-1", PATIENCE)
             target = folder / "sessions" / name
             target.mkdir(parents=True)
             with gateway.capture("open-1", target):
@@ -196,7 +209,7 @@ def nine(folder: Path) -> dict[str, Any]:
     begun = time.monotonic()
     with machine(folder, accounts) as world, Gateway(found, devices, folder / "gateway") as gateway:
         for account in accounts:
-            gateway.wait_for(account, 20)
+            gateway.wait_for(account, PATIENCE)
         up = time.monotonic() - begun
 
         def talk(account: str) -> tuple[int, str]:
@@ -239,10 +252,9 @@ def broken(folder: Path) -> dict[str, Any]:
         said["after busy"] = _state_of_network()
         with Gateway(found, devices, folder / "gateway") as gateway:
             attempt("second gateway", start)
-            gateway.wait_for("a-1", 20)
+            gateway.wait_for("a-1", PATIENCE)
             attempt("unknown account", lambda: gateway.device("b-1"))
-            os.kill(_running("gateway/dnsmasq.conf")[0], signal.SIGKILL)
-            time.sleep(0.2)
+            _kill("gateway/dnsmasq.conf")
             attempt("dead dnsmasq", lambda: session(gateway, "a-1", folder).__enter__())
         attempt("dead mitmdump", lambda: kill_proxy(folder))
     return said
@@ -252,12 +264,11 @@ def kill_proxy(folder: Path) -> None:
     """mitmdump dies in the middle of a session; the other programs live on."""
     found, devices = settings(folder, ["a-1"], trusting=("a-1",))
     with Gateway(found, devices, folder / "gateway") as gateway:
-        gateway.wait_for("a-1", 20)
+        gateway.wait_for("a-1", PATIENCE)
         target = folder / "sessions" / "cut"
         target.mkdir()
         with gateway.capture("a-1", target):
-            os.kill(_running("addon.py")[0], signal.SIGKILL)
-            time.sleep(0.2)
+            _kill("addon.py")
 
 
 def crash(folder: Path) -> dict[str, Any]:
@@ -268,7 +279,7 @@ def crash(folder: Path) -> dict[str, Any]:
         "from echoaudit.study.models import GatewaySettings; from pathlib import Path;"
         f"found = GatewaySettings.model_validate_json({found.model_dump_json()!r});"
         f"gateway = Gateway(found, {devices!r}, Path({str(folder / 'gateway')!r})).__enter__();"
-        "gateway.wait_for('a-1', 10);"
+        "gateway.wait_for('a-1', 60);"
         "session = gateway.capture('a-1', Path(sys.argv[1])); session.__enter__();"
         "print('up', flush=True); time.sleep(60)"
     )
@@ -282,10 +293,10 @@ def crash(folder: Path) -> dict[str, Any]:
         alive = _programs()
         runner.kill()
         runner.wait()
-        time.sleep(0.2)
+        until(lambda: not _programs())
         killed = {"programs": _programs(), "network": _state_of_network()}
         with Gateway(found, devices, folder / "gateway") as gateway:
-            ip = gateway.wait_for("a-1", 10)
+            ip = gateway.wait_for("a-1", PATIENCE)
         after = _state_of_network()
     return {"before": before, "alive": alive, "killed": killed, "ip": ip, "after": after}
 
@@ -351,7 +362,7 @@ def look(folder: Path) -> dict[str, Any]:
 
     with machine(folder, ["a-1", "b-1"]):
         with Gateway(found, devices, folder / "gateway") as gateway:
-            result["ip"] = {account: gateway.wait_for(account, 20) for account in devices}
+            result["ip"] = {account: gateway.wait_for(account, PATIENCE) for account in devices}
             result["served"] = seen(absent)
             with ThreadPoolExecutor(1) as pool:
                 forging = pool.submit(told, folder, "b-1", sys.executable, "-c", FORGE)
@@ -380,9 +391,34 @@ def _programs() -> list[str]:
 
 
 def _running(part: str) -> list[int]:
-    """Processes of this machine with ``part`` in their command."""
-    processes = [p for p in Path("/proc").iterdir() if p.name.isdigit()]
-    return [int(p.name) for p in processes if part in (p / "cmdline").read_text()]
+    """Processes of this machine with ``part`` in their command; an ended one's is empty."""
+    found = []
+    for process in Path("/proc").iterdir():
+        # It may end at any moment.
+        with suppress(OSError):
+            if process.name.isdigit() and part in (process / "cmdline").read_text():
+                found.append(int(process.name))
+    return found
+
+
+def _kill(part: str) -> None:
+    """Kill the programs with ``part`` in their command, and see them end."""
+    for process in (killed := _running(part)):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    assert killed
+    await_end(killed)
+    assert until(lambda: not set(killed) & set(_running(part))), part
+
+
+def await_end(processes: list[int]) -> None:
+    """Wait until each of them that is a child of ours can be asked how it ended.
+
+    That is a little after it lost its command.
+    """
+    for process in processes:
+        with suppress(ChildProcessError):
+            os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
 
 
 def stay(folder: Path) -> dict[str, Any]:
@@ -392,7 +428,7 @@ def stay(folder: Path) -> dict[str, Any]:
         signal.signal(number, lambda n, _: seen.append(n))
     found, devices = settings(folder, ["a-1"])
     with machine(folder, ["a-1"]), Gateway(found, devices, folder / "gateway") as gateway:
-        gateway.wait_for("a-1", 20)
+        gateway.wait_for("a-1", PATIENCE)
         print(json.dumps({"network": str(Path("/proc/self/ns/net").readlink())}), flush=True)
         end = time.monotonic() + 60
         while not seen and time.monotonic() < end:

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from pathlib import Path
+import sys
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_forty_rooms_open_together_and_each_is_silent(tmp_path):
         )
         environment = {**os.environ, **room.environment()}
         listed = subprocess.run(
-            [".venv/bin/python" if Path(".venv").exists() else "python", "-c", script],
+            [sys.executable, "-c", script],
             capture_output=True,
             text=True,
             env=environment,

@@ -30,7 +30,7 @@ def hides(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Pat
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=500,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1]), folder

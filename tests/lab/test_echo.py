@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -187,12 +187,12 @@ DATA_SEGMENTS_IN = 152
 def hello_records(client):
     """A ClientHello, the number of segments it came in, and the sizes of its TLS records."""
     hello = b""
+    client.settimeout(60)
+    while not is_whole(hello):
+        hello += client.recv(65536)
     client.settimeout(0.3)
-    while True:
-        try:
-            hello += client.recv(65536)
-        except TimeoutError:
-            break
+    with suppress(TimeoutError):
+        hello += client.recv(65536)  # what follows where nothing should
     # The kernel's count: a reader that is late finds several segments in one piece.
     told = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
     (segments,) = struct.unpack_from("I", told, DATA_SEGMENTS_IN)
@@ -201,6 +201,17 @@ def hello_records(client):
         records.append(int.from_bytes(data[3:5], "big"))
         data = data[5 + records[-1] :]
     return hello, segments, records
+
+
+def is_whole(hello):
+    """Whether the TLS records hold all of the handshake message that they begin."""
+    message = b""
+    while hello and len(hello) >= 5 + int.from_bytes(hello[3:5], "big"):
+        length = int.from_bytes(hello[3:5], "big")
+        message, hello = message + hello[5 : 5 + length], hello[5 + length :]
+    return (
+        not hello and len(message) > 4 and len(message) == 4 + int.from_bytes(message[1:4], "big")
+    )
 
 
 @pytest.mark.parametrize(

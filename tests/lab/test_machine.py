@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 import standins
 
 from echoaudit.errors import BadInput, Unavailable
+from echoaudit.instruments.browser.processes import wait_until
 from echoaudit.lab import topology
 from echoaudit.lab.machine import Machine, available, enter, inside, lan_mac, overlay
 from echoaudit.lab.machine_device import catches
@@ -126,7 +127,7 @@ def on_machine(scenario: str, folder: Path) -> dict[str, Any]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=500,
     )
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -357,6 +358,16 @@ def in_network(network: str) -> list[str]:
     return found
 
 
+def commands() -> list[str]:
+    """The command lines of all processes."""
+    found = []
+    for process in Path("/proc").iterdir():
+        with suppress(OSError):  # It has just ended.
+            if process.name.isdigit():
+                found.append((process / "cmdline").read_text())
+    return found
+
+
 @needs_machine
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_reach_the_runner_once_and_it_may_finish(
@@ -365,10 +376,10 @@ def test_signals_reach_the_runner_once_and_it_may_finish(
     runner, network = staying
     assert in_network(network)
     runner.send_signal(number)
-    output, _ = runner.communicate(timeout=20)
+    output, _ = runner.communicate(timeout=120)
     assert json.loads(output) == {"seen": [number]}
     assert runner.returncode == 0
-    assert in_network(network) == []
+    assert wait_until(lambda: in_network(network) == [], 60)
 
 
 @needs_machine
@@ -379,12 +390,8 @@ def test_killing_the_outer_process_ends_everything(
     mounts = Path("/proc/mounts").read_text()
     os.kill(runner.pid, signal.SIGKILL)
     runner.wait()
-    end = time.monotonic() + 5
-    while in_network(network) and time.monotonic() < end:
-        time.sleep(0.02)
-    assert in_network(network) == []
-    commands = [p.read_text() for p in Path("/proc").glob("[0-9]*/cmdline") if p.exists()]
-    assert not [c for c in commands if str(folder) in c]
+    assert wait_until(lambda: in_network(network) == [], 60)
+    assert wait_until(lambda: not [c for c in commands() if str(folder) in c], 60)
     assert Path("/proc/mounts").read_text() == mounts
     assert "lan0" not in Path("/proc/net/dev").read_text()
 

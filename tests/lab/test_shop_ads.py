@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from cloud_kit import FASHION, running_cloud
 from test_store_pages import browser_of
@@ -11,7 +9,7 @@ from test_store_pages import browser_of
 from echoaudit.errors import BadInput
 from echoaudit.lab.exchange import shop_ad
 from echoaudit.lab.score import score_shop_ads
-from echoaudit.lab.world import load_world
+from echoaudit.lab.world import find_world, load_world
 from echoaudit.lab.world_settings import overlay
 from echoaudit.outcomes import ads
 from echoaudit.recording import Recording, write_json
@@ -36,7 +34,7 @@ def test_the_platform_chooses_by_what_it_knows_of_the_account():
 
 
 def test_slots_without_an_ad_for_everybody_are_refused(tmp_path):
-    text = Path("worlds/paper.yaml").read_text(encoding="utf-8")
+    text = find_world("paper").read_text(encoding="utf-8")
     for name in sorted(GENERAL):
         text = "".join(
             line for line in text.splitlines(keepends=True) if f"{{ad: {name}, " not in line

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from cloud_kit import FASHION, key_hash, running_cloud
 
 from echoaudit.instruments.browser import Browser, BrowserCrashed
+from echoaudit.instruments.browser.acting import wait_until
 from echoaudit.instruments.browser.signin import _fill_in
-from echoaudit.lab.world import load_world
+from echoaudit.lab.world import find_world, load_world
 from echoaudit.lab.world_settings import overlay
 from echoaudit.runner.enabling import StoreVisits
 from echoaudit.skills import import_skills
@@ -43,7 +42,7 @@ def cloud(tmp_path_factory):
             for skill, name in ((ASKING, "Asker"), (SHUT, "Shut"))
         )
     )
-    paper = Path("worlds/paper.yaml").read_text(encoding="utf-8")
+    paper = find_world("paper").read_text(encoding="utf-8")
     world = folder / "shut.yaml"
     world.write_text(paper.replace("platform:\n", "platform:\n  unavailable: [B0SHUT]\n", 1))
     with running_cloud(world, folder / "state", catalogues=(FASHION, catalogue)) as running:
@@ -58,7 +57,7 @@ def store(cloud):
 
 def browser_of(cloud, profile):
     settings = BrowserSettings(
-        trusted_authority=cloud.state / "ca" / "ca.pem", page_timeout=3.0, settle=0.5
+        trusted_authority=cloud.state / "ca" / "ca.pem", page_timeout=60.0, settle=2.0
     )
     rules = f"MAP *:443 127.0.0.1:{cloud.port},EXCLUDE 127.0.0.1,MAP * ~NOTFOUND"
     extra = [
@@ -115,7 +114,11 @@ def test_what_stands_in_the_way_is_told(cloud, store, profile, tmp_path):
         assert state("B0NOWHERE", "enable") == ("not found", "the store answered with status 404")
         assert state(SHUT.id, "enable") == ("refused", "This skill is not available to you.")
         deaf = store.model_copy(update={"refused": None})
+        running = browser._session()
+        patient = running.settings
+        running.settings = patient.model_copy(update={"page_timeout": 3.0})
         assert state(SHUT.id, "enable", deaf)[0] == "timeout"
+        running.settings = patient
         nowhere = store.model_copy(update={"url": f"https://{SHOP}/?skill={{id}}"})
         assert state(PLAIN.id, "enable", nowhere)[0] == "failed"
     visits = StoreVisits(store, lambda: browser_of(cloud, tmp_path / "stranger"), 1, tmp_path)
@@ -125,6 +128,11 @@ def test_what_stands_in_the_way_is_told(cloud, store, profile, tmp_path):
     assert "is the account signed in?" in str(visits.failure)
 
 
+LEAVE = "window.old = true"
+ANEW = "return !window.old && document.readyState === 'complete'"
+"""Whether the page was loaded since."""
+
+
 def test_a_person_who_signs_in_is_waited_for(cloud, tmp_path):
     form = SignIn.model_validate(
         overlay(load_world(cloud.world), cloud.state)["sign_in"], strict=False
@@ -132,18 +140,21 @@ def test_a_person_who_signs_in_is_waited_for(cloud, tmp_path):
     secret = cloud.accounts["vanilla-1"]
     with browser_of(cloud, tmp_path / "vanilla-1") as browser, ThreadPoolExecutor(1) as pool:
         assert browser.await_sign_in(form, 0.2).state == "failed"
-        waiting = pool.submit(browser.await_sign_in, form, 30.0)
-        time.sleep(1.0)
+        driver = browser._session().driver
+        driver.execute_script(LEAVE)
+        waiting = pool.submit(browser.await_sign_in, form, 120.0)
+        assert wait_until(lambda: driver.execute_script(ANEW), 60)
         # The person: the same page, another hand.
-        _fill_in(browser._session().driver, form, secret.username, secret.password)
-        assert waiting.result(40).state == "complete"
+        _fill_in(driver, form, secret.username, secret.password)
+        assert waiting.result(180).state == "complete"
         assert browser.await_sign_in(form, 0.2).reason == "was signed in already"
         elsewhere = form.model_copy(update={"signed_in_cookie": "none"})
-        waiting = pool.submit(browser.await_sign_in, elsewhere, 30.0)
-        time.sleep(1.0)
+        driver.execute_script(LEAVE)
+        waiting = pool.submit(browser.await_sign_in, elsewhere, 120.0)
+        assert wait_until(lambda: driver.execute_script(ANEW), 60)
         browser._session().devtools.call("Browser.close")
         with pytest.raises(BrowserCrashed):
-            waiting.result(40)
+            waiting.result(180)
 
 
 def test_saved_pages_become_the_skills_that_they_show(cloud, tmp_path):

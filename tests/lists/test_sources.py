@@ -219,7 +219,7 @@ def test_a_server_that_drips_is_cut_off(plain, head) -> None:
     started = time.monotonic()
     with pytest.raises(Unavailable, match="too slow"):
         download.download(url, deadline=0.4)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60, "it would drip for ever"
 
 
 def dripping_head() -> http.server.ThreadingHTTPServer:
@@ -315,7 +315,7 @@ def archive(tmp_path_factory) -> Path:
                 "scripts": {"prepack": "touch ran"}}  # fmt: skip
     (folder / "package.json").write_text(json.dumps(manifest))
     words = ["npm", "pack", str(folder), "--pack-destination", str(folder), "--ignore-scripts"]
-    subprocess.run(words, check=True, capture_output=True, timeout=60, cwd=folder)
+    subprocess.run(words, check=True, capture_output=True, timeout=300, cwd=folder)
     return next(folder.glob("*.tgz"))
 
 

@@ -230,7 +230,7 @@ steps = [f"vanilla-{i}/visits/b{j}-x" for i in range(8) for j in range(6)]
 def act(step):
     with recording.step(step, "visit") as place:
         leave_evidence(place, step)
-        time.sleep(0.02)
+        time.sleep(0.1)
 print("ready", flush=True)
 with ThreadPoolExecutor(8) as pool:
     list(pool.map(act, [s for s in steps if s not in recording.finished]))
@@ -242,7 +242,7 @@ def test_parallel_accounts_survive_sigkill(place):
     folder = place / "r"
     command = [sys.executable, "-c", KILLED_RUN, str(Path(__file__).parent), str(folder)]
     kills = 0
-    for delay in (0.0, 0.01, 0.03, 0.05, 0.08, None):
+    for delay in (0.0, 0.01, 0.05, 0.12, 0.15, None):
         process = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert process.stdout is not None
         process.stdout.readline()

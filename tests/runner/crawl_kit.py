@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from echoaudit.errors import Unavailable
+from echoaudit.instruments.browser.processes import wait_until
 from echoaudit.recording import Recording, verify
 from echoaudit.runner.progress import Lines
 from echoaudit.runner.runner import Rooms, Runner
@@ -143,7 +144,7 @@ def crawl(
     settings = BrowserSettings(
         trusted_authority=sites.authority,
         binary=wrapped_chromium(folder, sites),
-        page_timeout=10,
+        page_timeout=40 if grid is None else 20,  # after which a lost node is noticed
         settle=1,
         grid=grid.url if grid else None,
     )
@@ -177,6 +178,8 @@ def crawl(
         killer.join()
         sites.close()
     _look_at(folder / "recording", found)
+    # Killed ones are gone when they have had their turn, those on a grid when their node says so.
+    wait_until(lambda: not processes(rooms.profiles), grid_kit.ENDING)
     found.left_over = list(processes(rooms.profiles))
     return found
 
