@@ -142,6 +142,9 @@ def test_what_was_said_is_found_whatever_its_spelling(tmp_path, written, encodin
         ("postal-code", "90210", "location"),
         ("x", "jo.doe+shop@mail.example", "contact data"),
         ("phoneNumber", "+1 555 0100", "contact data"),
+        ("accessToken", "0123456789abcdef", "customer id"),
+        ("x-amz-token", "Atza|IwEBIExample12", "customer id"),
+        ("token", "Bearer Atna|0123456789abcdef", "customer id"),
     ],
 )
 def test_names_of_fields_and_forms_of_values_tell_kinds(tmp_path, name, value, kind):
@@ -159,6 +162,9 @@ def test_names_of_fields_and_forms_of_values_tell_kinds(tmp_path, name, value, k
         ("skill", "stop"),
         ("text", "ask shoe"),
         ("x", "0" * 40),
+        ("token", "song:0123456789abcdef"),
+        ("token", "First Audio File, 2nd part"),
+        ("token", "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed#0"),
     ],
 )
 def test_other_values_tell_nothing(tmp_path, name, value):
@@ -266,6 +272,122 @@ def test_urls_headers_cookies_forms_and_messages_are_read(tmp_path):
         ("contact data", "body", "form", "email"),
         ("device events", "message", "json", "volume"),
     }
+
+
+def test_what_plays_is_nobodys_id_where_its_media_are_fetched(tmp_path):
+    item = "episode-0123456789abcdef"
+    event = {"payload": {"token": item, "offsetInMilliseconds": 10}}
+    media = exchange("t.podtrac.com", f"/m/{item}.mp3?token={item}")
+    rows = table(tmp_path, as_json(event=event, context=event), media)
+    assert set(rows["data_type"]) == {"device events"}
+    assert set(rows["host"]) == {"api.acmeshoes.example"}
+
+
+INNER = json.dumps({"locale": "de-DE", "deviceSerialNumber": "G0XYZ123456789AB"})
+
+
+def in_query(value):
+    return exchange(url=f"/?data={quote(value, safe='')}")
+
+
+def in_form(value):
+    return exchange(body=f"v=1&data={quote(value, safe='')}".encode())
+
+
+def in_json(value):
+    return as_json(data=value)
+
+
+def in_header(value):
+    return exchange(headers=[("Data", value)])
+
+
+def in_cookie(value):
+    return exchange(headers=[("Cookie", f"a=1; data={value}")])
+
+
+def as_body(value):
+    return exchange(body=value.encode())
+
+
+def as_part(value):
+    return multipart((b'"data"', b"", value.encode()))
+
+
+def base64_of(data, encode=base64.b64encode):
+    return encode(data if isinstance(data, bytes) else data.encode()).decode()
+
+
+WRITTEN = {
+    "json": (INNER, "plain"),
+    "lines": (json.dumps(json.loads(INNER), indent=1), "plain"),
+    "form": ("locale=de-DE&deviceSerialNumber=G0XYZ123456789AB", "plain"),
+    "url": (quote(INNER, safe=""), "url"),
+    "base64": (base64_of(INNER), "base64"),
+    "bare base64": (base64_of(INNER).rstrip("="), "base64"),
+    "lines in base64": (base64_of(json.dumps(json.loads(INNER), indent=1)), "base64"),
+    "form in base64": (base64_of("locale=de-DE&deviceSerialNumber=G0XYZ123456789AB"), "base64"),
+    "base64 in url": (quote(base64_of(INNER + "  "), safe=""), "base64"),
+    "base64url": (
+        base64_of(INNER[:-1] + ',"\u00ff?":"\u00fb\u00ff"}', base64.urlsafe_b64encode), "base64url",
+    ),
+    "hex": (INNER.encode().hex(), "hex"),
+    "gzip": (base64_of(gzip.compress(INNER.encode(), mtime=0)), "base64"),
+    "jwt": (f"eyJhbGciOiJub25lIn0.{base64_of(INNER).rstrip('=')}.c2ln", "jwt"),
+    "twice": (base64_of(base64_of(INNER)), "base64"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+@pytest.mark.parametrize(
+    ("put", "form"),
+    [(in_query, "query"), (in_form, "form"), (in_json, ""), (in_header, ""), (in_cookie, "cookie"),
+     (as_body, ""), (as_part, "multipart")],
+)  # fmt: skip
+def test_json_and_forms_in_a_value_are_taken_apart(tmp_path, put, form, written):
+    value, encoding = WRITTEN[written]
+    if written == "lines" and put in (in_header, in_cookie):
+        value = value.replace("\n", " ")
+    rows = table(tmp_path, put(value))
+    told = {(row["data_type"], row["field"].rpartition("/")[2]) for row in rows.to_dict("records")}
+    assert told == {("language", "locale"), ("device id", "deviceSerialNumber")}
+    assert {row.split("/")[-2] for row in rows["field"] if "/" in row} <= {"data"}
+    assert all(each.startswith(form) for each in rows["form"])
+    assert set(rows["encoding"]) == {encoding}
+    assert ("gzip" in rows["form"][0]) == (written == "gzip")
+
+
+def test_a_token_that_is_taken_apart_is_still_told_by_its_field(tmp_path):
+    claims = base64_of(json.dumps({"sub": "user-7731", "locale": "de-DE"})).rstrip("=")
+    token = f"eyJhbGciOiJub25lIn0.{claims}.c2ln"
+    sent = exchange(headers=[("Authorization", f"Bearer {token}")])
+    rows = table(tmp_path, sent, exchange("t.podtrac.com", f"/?x={token}"))
+    at = {
+        (row["host"], row["data_type"], row["field"], row["basis"])
+        for row in rows.to_dict("records")
+    }
+    assert at == {
+        ("api.acmeshoes.example", "customer id", "authorization", "name"),
+        ("api.acmeshoes.example", "language", "authorization/locale", "name"),
+        ("t.podtrac.com", "customer id", "x", "seen"),
+        ("t.podtrac.com", "language", "x/locale", "name"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("location", f"hall, {ECHO_MAC}", {"device id", "location"}),
+        ("x", f"{ECHO_MAC} jo@mail.example", {"device id", "contact data"}),
+        ("timeZone", "Europe/Berlin", {"time zone"}),
+        ("preferences", f"{WORDS} in Lima", {"transcript", "preferences"}),
+        ("uid", f"echo:{ECHO_MAC}", {"device id"}),
+        ("location", ECHO_MAC.upper(), {"device id"}),
+        ("applicationId", SKILL, {"skill id"}),
+    ],
+)
+def test_a_known_value_hides_no_other_kind_beside_it(tmp_path, name, value, expected):
+    assert kinds(tmp_path, as_json(**{name: value})) == expected
 
 
 def test_json_in_json_and_lines_of_json_are_read(tmp_path):

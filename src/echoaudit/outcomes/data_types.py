@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from echoaudit.outcomes.data_types_known import Known, KnownValues, known_values, sentence
 from echoaudit.outcomes.data_types_read import Leaf, Reader
-from echoaudit.outcomes.data_types_rules import Told, rules
+from echoaudit.outcomes.data_types_rules import Told, rules, squeezed
 from echoaudit.outcomes.exchanges import REFUSED, Exchange, exchanges
+from echoaudit.outcomes.identifiers_decode import hides_more
 from echoaudit.outcomes.organisations import directory, party
 from echoaudit.outcomes.schema import Column, Schema
 from echoaudit.outcomes.sessions import KINDS, vendors
@@ -72,6 +73,7 @@ TABLE = Schema(
 LEARNED = ("customer id", "device id", "contact data")
 """Kinds whose values are looked for elsewhere once a field told them; and transcripts, which are
 of the words that the device's cloud understood, not always of those that were said."""
+_IDENTIFIERS = ("customer id", "device id", "skill id")
 SHORTEST_LEARNED = 10
 _USUAL = re.compile(r"[A-Za-z_$.][A-Za-z0-9_.$-]{0,39}|\d{1,5}")
 _HAS_DIGIT = re.compile(r"\d")
@@ -112,17 +114,30 @@ class Knowledge:
         if leaf.sound:
             yield Finding("voice recording", leaf.sound.decode("latin-1"), "plain", "sound")
             return
-        told = set()
-        for known, encoding in self.evidence.search(leaf.text).items():
-            told.add(known.type)
-            yield Finding(known.type, known.value, encoding, "known")
-        by_rule = [] if told else list(rules().tell(leaf.names, leaf.text))
-        for one in by_rule:
-            told.add(one.type)
-            yield Finding(one.type, bare(one), one.encoding, one.basis)
-        for known, encoding in self.learned.search(leaf.text).items():
-            if known.type not in told:
-                yield Finding(known.type, known.value, encoding, "seen")
+        for found in self._in(leaf):
+            yield found._replace(encoding=hides_more(leaf.encoding, found.encoding))
+
+    def _in(self, leaf: Leaf) -> Iterator[Finding]:
+        known = self.evidence.search(leaf.text, deep=not leaf.opened)
+        told = {each.type for each in known}
+        for each, encoding in known.items():
+            yield Finding(each.type, each.value, encoding, "known")
+        for one in _by_rules(leaf):
+            if one.type not in told and not (known and is_known(one, self.evidence)):
+                told.add(one.type)
+                yield Finding(one.type, bare(one), one.encoding, one.basis)
+        for each, encoding in self.learned.search(leaf.text, deep=not leaf.opened).items():
+            if each.type not in told:
+                yield Finding(each.type, each.value, encoding, "seen")
+
+
+def is_known(one: Told, evidence: KnownValues) -> bool:
+    """Whether a rule only gives another name to a value that the evidence knows."""
+    known = evidence.search(one.value)
+    if one.basis == "form" or one.type in _IDENTIFIERS:
+        return bool(known)
+    # A text may hold what was said and, by its name, say where: only a whole value is the same.
+    return any(squeezed(each.value) == squeezed(bare(one)) for each in known)
 
 
 def derive(recording: Recording) -> pd.DataFrame:
@@ -130,7 +145,8 @@ def derive(recording: Recording) -> pd.DataFrame:
     steps = [step for step in recording.steps() if step.kind in KINDS]
     evidence = known_values(recording)
     learned = {
-        account: _learned(step for step in steps if step.account == account) for account in evidence
+        account: _learned([step for step in steps if step.account == account], values)
+        for account, values in evidence.items()
     }
     makers = vendors(recording)
     return TABLE.conform(
@@ -140,11 +156,13 @@ def derive(recording: Recording) -> pd.DataFrame:
     )
 
 
-def _learned(steps: Iterable[StepEvidence]) -> KnownValues:
+def _learned(steps: Iterable[StepEvidence], evidence: KnownValues) -> KnownValues:
     """Identifying values and transcripts that rules find in an account's requests."""
     known = KnownValues()
     for told in {one for step in steps for one in _told(step)}:
         value = bare(told)
+        if is_known(told, evidence):
+            continue
         if told.type == "transcript":
             known.add_sentence(value)
         elif told.type in LEARNED and len(value) >= SHORTEST_LEARNED and _HAS_DIGIT.search(value):
@@ -157,7 +175,12 @@ def _told(step: StepEvidence) -> Iterator[Told]:
     for exchange in exchanges(step):
         for leaf in reader.leaves(exchange):
             if not leaf.sound:
-                yield from rules().tell(leaf.names, leaf.text)
+                yield from _by_rules(leaf)
+
+
+def _by_rules(leaf: Leaf) -> Iterable[Told]:
+    """What rules tell; of an encoding whose content has leaves of its own, by its name alone."""
+    return (rules().named if leaf.opened else rules().tell)(leaf.names, leaf.text)
 
 
 def bare(told: Told) -> str:

@@ -68,10 +68,13 @@ class KnownValues:
             if len(form) >= SHORTEST:
                 self._forms[form[:KEY]].append((form, known, encoding))
 
-    def search(self, text: str) -> dict[Known, str]:
-        """The known values in a text, each with the encoding that hid it."""
+    def search(self, text: str, *, deep: bool = True) -> dict[Known, str]:
+        """The known values in a text, each with the encoding that hid it.
+
+        Unless ``deep``, only in the text as it stands.
+        """
         found: dict[Known, str] = {}
-        for layer, encoding in unfold(text):
+        for layer, encoding in unfold(text) if deep else [(text, "plain")]:
             for known, how in self._look_up(layer):
                 found.setdefault(known, encoding if how == "plain" else how)
             for known in self._said(layer):

@@ -1,8 +1,9 @@
 """Everything a device sent in an exchange, taken apart into single values.
 
 URLs, headers and bodies; bodies in gzip, deflate or zstd, multipart, JSON, forms, protobuf-like
-wire format, plain text, or anything else, of which the printable runs are kept. What cannot be
-taken apart is counted, never passed over in silence.
+wire format, plain text, or anything else, of which the printable runs are kept. JSON and forms in
+a single value, plain or encoded, are taken apart as well (``Reader._value``). What cannot be taken
+apart is counted, never passed over in silence.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from echoaudit.errors import BadInput
 from echoaudit.outcomes.exchanges import Exchange, path_and_query
-from echoaudit.outcomes.identifiers_decode import readable
+from echoaudit.outcomes.identifiers_decode import hides_more, readable
 from echoaudit.recording.jsonfile import parse
 
 MOST_UNPACKED = 16 * 2**20
@@ -29,6 +30,11 @@ DEPTH = 8
 """Formats inside each other."""
 PIECE, OVERLAP = 48 * 1024, 1024
 """Characters of long texts that are looked at together."""
+SHORTEST_OPENED = 7
+"""Characters of a value that may be JSON or a form."""
+ENCODINGS = 3
+"""Encodings of a value inside each other."""
+GZIP = b"\x1f\x8b"
 SHORTEST_SOUND = 256
 """Bytes; less is a header without sound."""
 
@@ -41,6 +47,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _RUNS = re.compile(rb"[\x20-\x7e]{6,}")
 _FORM = re.compile(r"[\w.%+~\[\]-]{1,100}=[^&\s]*(?:&[\w.%+~\[\]-]{1,100}=[^&\s]*)*")
 _BASE64_SOUND = re.compile(r"[A-Za-z0-9+/]{340,}={0,2}")
+_JWT = re.compile(r"(?:[A-Za-z]{1,20} )?eyJ[\w-]+\.(eyJ[\w-]+)\.[\w-]*")
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){8,}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
 _PARAMETER = re.compile(r';\s*([\w-]+)\*?=(?:"([^"]*)"|([^;\s]*))')
 
 
@@ -57,6 +66,10 @@ class Leaf:
     text: str
     sound: bytes = b""
     """A sound file; the text is then empty."""
+    encoding: str = "plain"
+    """What hid the value that it was taken out of."""
+    opened: bool = False
+    """Whether other leaves hold what this one encodes: only its field's name and itself count."""
 
 
 @dataclass
@@ -82,7 +95,7 @@ class Reader:
         if len(path) > 1:
             yield Leaf("url", "path", (), path)
         for name, value in _pairs(query):
-            yield Leaf("url", "query", (name,), value)
+            yield from self._value(Body("url", b"", names=(name,)), "query", value)
         for name, value in exchange.headers:
             if not name.startswith(_UNSAID):
                 yield from self._header(name, value)
@@ -97,11 +110,35 @@ class Reader:
 
     def _header(self, name: str, value: str) -> Iterator[Leaf]:
         if name != "cookie":
-            yield Leaf("header", "", (name,), value)
+            yield from self._value(Body("header", b"", names=(name,)), "", value)
             return
         for pair in value.split(";"):
             key, _, content = pair.strip().partition("=")
-            yield Leaf("header", "cookie", (name, key), content)
+            yield from self._value(Body("header", b"", names=(name, key)), "cookie", content)
+
+    def _value(self, body: Body, form: str, text: str) -> Iterator[Leaf]:
+        """A single value; one that is JSON or a form, plain or encoded, is taken apart."""
+        bare = text.strip()
+        if len(body.forms) >= DEPTH or len(bare) < SHORTEST_OPENED:
+            yield from body.values(form, (), text)
+            return
+        outer = replace(body, kind="", forms=(*body.forms, form) if form else body.forms)
+        if structured(bare):
+            yield from self._text(outer, bare)
+            return
+        packed = opened(bare)
+        if packed is None:
+            yield from body.values(form, (), text)
+            return
+        data, encoding = packed
+        for leaf in body.values(form, (), text):
+            yield replace(leaf, opened=True)
+        data, encoding = packed
+        hidden = replace(outer, encoding=hides_more(body.encoding, encoding), data=data)
+        if data.startswith(GZIP):
+            yield from self._body(hidden)
+        else:
+            yield from self._text(hidden, data.decode("utf-8"))
 
     # --- bodies -------------------------------------------------------------------------------
 
@@ -123,7 +160,7 @@ class Reader:
         """Take a body apart by what it says it is, else by what it looks like."""
         if len(body.forms) > DEPTH:
             self.unread[f"more than {DEPTH} formats inside each other"] += 1
-        elif body.data.startswith(b"\x1f\x8b"):
+        elif body.data.startswith(GZIP):
             unpacked = self._unpacked(body.data, "gzip")
             if unpacked is not None:
                 yield from self._body(body.inside("gzip", unpacked[0]))
@@ -150,7 +187,7 @@ class Reader:
         fields = list(protobuf(body.data))
         if fields:
             for names, content in fields:
-                inner = Body(body.place, content, (*body.forms, "protobuf"), "", body.names + names)
+                inner = replace(body.inside("protobuf", content), kind="", names=body.names + names)
                 yield from self._field(inner)
             return
         for run in _RUNS.finditer(body.data):
@@ -158,7 +195,7 @@ class Reader:
 
     def _field(self, body: Body) -> Iterator[Leaf]:
         """A protobuf-like field that is no message itself."""
-        if is_sound(body) or body.data.startswith(b"\x1f\x8b"):
+        if is_sound(body) or body.data.startswith(GZIP):
             yield from self._body(body)
             return
         try:
@@ -174,23 +211,18 @@ class Reader:
             for value in values:
                 for names, leaf in walk(value):
                     yield from self._json_leaf(body, names, leaf)
-        elif body.kind.startswith("application/x-www-form-urlencoded") or _FORM.fullmatch(bare):
+        elif body.kind.startswith("application/x-www-form-urlencoded") or _is_form(bare):
             for name, value in _pairs(bare):
-                yield from body.values("form", (name,), value)
+                yield from self._value(replace(body, names=(*body.names, name)), "form", value)
         else:
-            yield from body.values("text", (), text)
+            yield from self._value(body, "text", text)
 
     def _json_leaf(self, body: Body, names: tuple[str, ...], text: str) -> Iterator[Leaf]:
-        if text[:1] in "{[" and len(text) > 2 and _json(text):
-            inner = Body(body.place, text.encode(), (*body.forms, "json"), "", body.names + names)
-            if len(inner.forms) <= DEPTH:
-                yield from self._text(inner, text)
-                return
         sound = _sound_in(text)
         if sound:
             yield Leaf(body.place, _joined(*body.forms, "json"), body.names + names, "", sound)
         else:
-            yield from body.values("json", names, text)
+            yield from self._value(replace(body, kind="", names=body.names + names), "json", text)
 
 
 @dataclass(frozen=True)
@@ -203,6 +235,8 @@ class Body:
     kind: str = ""
     """Its media type, as its sender says."""
     names: tuple[str, ...] = ()
+    encoding: str = "plain"
+    """What hid it within a value."""
 
     @property
     def boundary(self) -> str:
@@ -213,13 +247,19 @@ class Body:
 
     def inside(self, form: str, data: bytes) -> Body:
         """What a container held."""
-        return Body(self.place, data, (*self.forms, form), self.kind, self.names)
+        return replace(self, data=data, forms=(*self.forms, form))
 
     def values(self, form: str, names: tuple[str, ...], text: str) -> Iterator[Leaf]:
         """A value of this body, long ones in pieces that overlap."""
         for start in range(0, max(len(text), 1), PIECE):
             piece = text[start : start + PIECE + OVERLAP]
-            yield Leaf(self.place, _joined(*self.forms, form), self.names + names, piece)
+            yield Leaf(
+                self.place,
+                _joined(*self.forms, form),
+                self.names + names,
+                piece,
+                encoding=self.encoding,
+            )
 
 
 def _joined(*forms: str) -> str:
@@ -294,12 +334,10 @@ def _multipart(body: Body) -> Iterator[Body]:
             continue
         headers = _part_headers(head)
         name = parameters(headers.get("content-disposition", "")).get("name", "")
-        yield Body(
-            body.place,
-            content.removesuffix(b"\n").removesuffix(b"\r"),
-            (*body.forms, "multipart"),
-            headers.get("content-type", ""),
-            (*body.names, name) if name else body.names,
+        yield replace(
+            body.inside("multipart", content.removesuffix(b"\n").removesuffix(b"\r")),
+            kind=headers.get("content-type", ""),
+            names=(*body.names, name) if name else body.names,
         )
 
 
@@ -330,6 +368,62 @@ def _grpc(data: bytes) -> Iterator[bytes]:
         length = int.from_bytes(data[place + 1 : place + 5], "big")
         yield data[place + 5 : place + 5 + length]
         place += 5 + length
+
+
+def _is_form(text: str) -> bool:
+    # Base64 with its padding would be a field without a value.
+    return _FORM.fullmatch(text) is not None and not _BASE64.fullmatch(text)
+
+
+def structured(text: str) -> bool:
+    """Whether a value is JSON, or a form of at least two fields."""
+    if text[:1] in ("{", "["):
+        return bool(_json(text))
+    return "&" in text and _FORM.fullmatch(text) is not None
+
+
+def opened(text: str, depth: int = ENCODINGS) -> tuple[bytes, str] | None:
+    """The JSON, the form or the gzip file that a value is the encoding of, and the encoding.
+
+    The value as a whole must be it: what merely stands in a text is found by its own form. Of a JWT
+    (RFC 7519) the claims are taken, with or without a scheme such as ``Bearer`` before it.
+    """
+    data, encoding = _decoded(text)
+    if data.startswith(GZIP) or _structured(data):
+        return data, encoding
+    if len(data) < SHORTEST_OPENED or not data.isascii() or depth == 1:
+        return None
+    inner = opened(data.decode("ascii").strip(), depth - 1)
+    return inner and (inner[0], hides_more(encoding, inner[1]))
+
+
+def _decoded(text: str) -> tuple[bytes, str]:
+    """What a value is the encoding of, and the encoding; nothing when it is none."""
+    if not text.isascii():
+        return b"", "plain"
+    jwt = _JWT.fullmatch(text)
+    if jwt:
+        return _unbase64(jwt[1]), "jwt"
+    if "%" in text:
+        return unquote_to_bytes(text), "url"
+    if _HEX.fullmatch(text):
+        return bytes.fromhex(text), "hex"
+    if _BASE64.fullmatch(text):
+        return _unbase64(text), "base64url" if set(text) & set("-_") else "base64"
+    return b"", "plain"
+
+
+def _structured(data: bytes) -> bool:
+    try:
+        text = data.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        return False
+    return not _CONTROL.search(text) and structured(text)
+
+
+def _unbase64(text: str) -> bytes:
+    bare = text.rstrip("=").replace("-", "+").replace("_", "/")
+    return b64decode(bare + "=" * (-len(bare) % 4)) if len(bare) % 4 != 1 else b""
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

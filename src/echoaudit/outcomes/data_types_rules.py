@@ -115,6 +115,10 @@ class Rules:
         if not told:
             yield from self._by_name(names, layers)
 
+    def named(self, names: tuple[str, ...], text: str) -> Iterator[Told]:
+        """What its field's name alone tells of a value as it stands."""
+        return self._by_name(names, [(text, "plain")])
+
     def _by_name(self, names: tuple[str, ...], layers: list[tuple[str, str]]) -> Iterator[Told]:
         for depth, name in enumerate(reversed(names)):
             for rule in self._named(name):

@@ -34,8 +34,13 @@ def unfold(text: str) -> Iterator[tuple[str, str]]:
             for found, how in _inside(outer):
                 if found not in known and len(known) < TEXTS:
                     known.add(found)
-                    inner.append((found[:LENGTH], max(encoding, how, key=_RANK.__getitem__)))
+                    inner.append((found[:LENGTH], hides_more(encoding, how)))
         layer = inner
+
+
+def hides_more(one: str, other: str) -> str:
+    """Of two encodings the one that hides a text more; a digest hides most."""
+    return max(one, other, key=lambda encoding: _RANK.get(encoding, len(_RANK)))
 
 
 def _inside(text: str) -> Iterator[tuple[str, str]]:
