@@ -29,7 +29,8 @@ from loopback_sites import (
 from echoaudit.errors import Unavailable
 from echoaudit.instruments.browser import Browser, BrowserCrashed, engines, processes, session
 from echoaudit.instruments.browser.probe import prove_cookie_setting
-from echoaudit.recording import redact
+from echoaudit.outcomes import cookies
+from echoaudit.recording import Recording, redact
 from echoaudit.study.models import BrowserSettings, SignIn
 
 pytestmark = [pytest.mark.web, pytest.mark.usefixtures("unhurried")]
@@ -53,6 +54,15 @@ def chain(request):
     )
 
 
+def frame(request):
+    """A frame that has a cookie set by its answer and one by its script, new on each visit."""
+    return Answer(
+        f"""<iframe src=https://{PARTNER}/inner></iframe>
+        <script>document.cookie = "mark=" + Math.random() + "; {LONG}"</script>""",
+        headers=[("Set-Cookie", f"turn={uuid.uuid4().hex}; {LONG}; HttpOnly")],
+    )
+
+
 STRESS = {
     (NEWS, "/"): Answer(f"""
         <link rel=stylesheet href=/page.css><script src=/page.js></script>
@@ -66,6 +76,7 @@ STRESS = {
             headers: {{"x-extra": "1", "content-type": "application/json"}},
             body: JSON.stringify({{hello: "there"}})}}).then((answer) => answer.text());
           navigator.sendBeacon("https://{TRACKER}/beacon", "seen");
+          document.cookie = "own=" + Math.random() + "; Max-Age=31536000; Secure; Path=/own";
         </script>"""),
     (NEWS, "/page.css"): Answer("body { background: url(/bg.png) }", mime="text/css"),
     (NEWS, "/page.js"): Answer("window.loaded = 1", mime="text/javascript"),
@@ -78,7 +89,7 @@ STRESS = {
     (NEWS, "/import.js"): Answer("1", mime="text/javascript"),
     (NEWS, "/shared.js"): Answer("fetch('/from-shared')", mime="text/javascript"),
     (NEWS, "/from-shared"): Answer("ok"),
-    (TRACKER, "/frame"): Answer(f"<iframe src=https://{PARTNER}/inner></iframe>"),
+    (TRACKER, "/frame"): frame,
     (TRACKER, "/chain"): chain,
     (TRACKER, "/api"): Answer('{"ok": true}', mime="application/json", headers=ALLOWED),
     (TRACKER, "/beacon"): Answer("", 204),
@@ -138,6 +149,32 @@ def test_a_redirect_chain_keeps_its_hops_and_texts_are_kept_but_no_scripts(
     assert posted["response"]["content"]["text"] == '{"ok": true}'
     assert posted["request"]["postData"]["text"] == '{"hello":"there"}'
     assert posted["_initiator"]["scripts"] == [f"https://{NEWS}/"]
+
+
+def test_each_cookie_is_told_with_its_setter(sites, browser, tmp_path):
+    sites.pages.update(STRESS)
+    step = "fashion-1/visits/a1-news"
+    with (
+        Recording.create(
+            tmp_path / "recording",
+            study_files={"study.yaml": b"study: web\n"},
+            study_hash="5" * 64,
+            study={},
+            config={"config": "lab"},
+            plan={"waves": [{"tracks": [{"steps": [{"id": step, "kind": "visit"}]}]}]},
+            tools={},
+        ) as recording,
+        recording.step(step, "visit") as folder,
+    ):
+        browser.visit(f"https://{NEWS}/", folder)
+        (folder / "visit.json").write_text(json.dumps({"url": f"https://{NEWS}/"}))
+    found = cookies.derive(Recording.open(tmp_path / "recording")).set_index(["host", "name"])
+    told = found[["setter", "setter_url", "initiator"]].apply(tuple, axis=1)
+    # Whatever the profile held before, these are new on each visit.
+    assert told[NEWS, "own"] == ("script", f"https://{NEWS}/", ""), "one of two documents"
+    assert told[TRACKER, "mark"] == ("script", f"https://{TRACKER}/frame", "")
+    assert told[TRACKER, "turn"] == ("response", f"https://{TRACKER}/frame", NEWS)
+    assert found.loc[(TRACKER, "turn"), "http_only"] and found.loc[(TRACKER, "turn"), "third_party"]
 
 
 def test_web_sockets_are_recorded_as_requests(sites, browser, tmp_path):

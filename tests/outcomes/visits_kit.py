@@ -44,7 +44,8 @@ class Page:
     def id(self) -> str:
         return f"{self.account}/visits/a{self.number}-news"
 
-    def ask(self, url, chain=None, body=None, headers=(), set_cookies=(), blocked=(), by=None):
+    def ask(self, url, chain=None, body=None, headers=(), set_cookies=(), blocked=(), by=None,
+            kind="", target="page"):  # fmt: skip
         """Add a request; requests of one ``chain`` follow each other by redirects."""
         time = datetime.fromtimestamp(self.started + len(self.requests) / 10, UTC)
         self.requests.append(
@@ -59,6 +60,8 @@ class Page:
                 "response": {"status": 200, "cookies": list(set_cookies)},
                 "_requestId": chain or f"r{len(self.requests)}",
                 "_initiator": {"url": by} if by else {},
+                "_resourceType": kind,
+                "_target": target,
                 "_document": "https://www.news.test/",
                 "_blockedCookies": [{"direction": "response", "name": n} for n in blocked],
             }

@@ -14,6 +14,7 @@ from echoaudit.findings.steps import DELIVERY, STEPS, delivery_table
 from echoaudit.findings.sync_graph import GRAPH, graph_table
 from echoaudit.findings.tables import schemas
 from echoaudit.outcomes.ads import TABLE as WEB_ADS
+from echoaudit.outcomes.cookies import TABLE as COOKIES
 from echoaudit.outcomes.data_requests import TABLE as DATA_REQUESTS
 from echoaudit.outcomes.enabling import TABLE as ENABLING
 from echoaudit.outcomes.interests import TABLE as INTERESTS
@@ -191,6 +192,22 @@ def web_contacts(personas):
             "role": "advertising" if third else "unknown", "role_source": "",
         }
         for account, persona in people(personas) for host, kind, third in asked
+    )  # fmt: skip
+
+
+def cookies(personas):
+    """A third party's, one of an answer and one of a script of its frame."""
+    return COOKIES.conform(
+        {
+            "visit": f"{account}/visits/a1-daily-news", "account": account, "persona": persona,
+            "phase": "after", "round": 1, "site": "daily-news", "host": "amazon-adsystem.com",
+            "path": "/", "name": name, "value": "0123456789ab", "change": "new",
+            "third_party": True, "domain": "amazon-adsystem.com", "organisation": "Amazon",
+            "lifetime": lifetime, "http_only": False, "setter": setter,
+            "setter_url": "https://c.amazon-adsystem.com/", "initiator": "",
+        }
+        for account, persona in people(personas)
+        for name, setter, lifetime in (("id", "response", 3e7), ("seen", "script", None))
     )  # fmt: skip
 
 
@@ -378,6 +395,7 @@ def simulate(claims, *, personas=None, lifts=None, answered=True, confounded=0, 
     said.loc[mixed, "answerer"] = list(SKILLS.values())[-1]
     said.loc[mixed, "confounded"] = True
     tables["web_contacts"] = web_contacts(personas)
+    tables["cookies"] = cookies(personas)
     tables["ads"] = ads(personas, treated)
     tables["data_requests"] = data_requests(personas)
     tables["interests"] = interests(tables["data_requests"], treated)

@@ -115,6 +115,12 @@ def test_auctions_that_no_script_sees_are_told_with_whom_the_pages_asked(paper):
     assert "On 9 visits the pages asked 1 third party." in section
     assert "Auctions whose bids no script sees were begun with Amazon\u2019s tag on 9" in section
     assert "amazon-adsystem.com" in section
+    rows = [Reader(row).text for row in re.findall(r"<tr>.*?</tr>", section, re.S)]
+    assert (
+        "domain organisation accounts cookies set by answers by scripts by whom unknown four "
+        "weeks or longer" in rows
+    )
+    assert "amazon-adsystem.com Amazon 9 18 9 9 0 9" in rows
 
 
 def test_how_far_identifiers_travel_is_told_and_who_cannot_be_observed(paper):

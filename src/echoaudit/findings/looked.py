@@ -52,6 +52,7 @@ LOOKED: Mapping[str, Callable[[Tables], pd.DataFrame]] = {
     "bid_rate": visited,
     "partner_bids": visited,
     "web_contacts": visited,
+    "cookies": visited,
     "ads": visited,
     "ad_creatives": visited,
     "ad_channels": visited,

@@ -40,6 +40,7 @@ class Opened:
         bids: pd.DataFrame
         syncs: pd.DataFrame
         web_contacts: pd.DataFrame
+        cookies: pd.DataFrame
         ads: pd.DataFrame
         audio_segments: pd.DataFrame
         data_requests: pd.DataFrame

@@ -26,6 +26,7 @@ OUTCOMES: dict[str, str] = {
     "bids": "echoaudit.outcomes.bids",
     "syncs": "echoaudit.outcomes.syncs",
     "web_contacts": "echoaudit.outcomes.web_contacts",
+    "cookies": "echoaudit.outcomes.cookies",
     "ads": "echoaudit.outcomes.ads",
     "audio_segments": "echoaudit.outcomes.audio_segments",
     "data_requests": "echoaudit.outcomes.data_requests",

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from echoaudit.recording import Recording, StepEvidence
 
 HAR, COOKIES, VISIT, STORAGE = "page.har", "cookies.json", "visit.json", "storage.json"
+LONGEST = 4096
+"""Characters of a page's address."""
+DOCUMENTS = ("document", "main_frame", "sub_frame")
+"""Kinds of requests that ask for a document, in the words of DevTools and of Firefox."""
 MAX_TIME = 253_402_300_799.0
 """The last second of the year 9999; some cookies claim to live longer."""
 
@@ -36,6 +40,11 @@ class Cookie:
     """Seconds since 1970; ``None`` ends with the browser."""
     fresh: bool = False
     """Whether each visit begins without it, as without what session storage holds."""
+    domain: str = ""
+    """The domain that it is sent to, without a leading dot; empty in storage."""
+    path: str = ""
+    http_only: bool = False
+    """Whether scripts can neither read nor set it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,10 @@ class Request:
     """Host of the script or document that caused it."""
     stored: tuple[Cookie, ...]
     """Cookies that its answer set and the browser accepted."""
+    document: bool = False
+    """Whether its answer became a document: a page or what a frame holds."""
+    target: str = ""
+    """What asked, as ``page`` or ``shared_worker``; empty where nobody tells."""
 
     @property
     def hops(self) -> int:
@@ -85,6 +98,12 @@ class PageVisit:
     def ended(self) -> float:
         """Seconds since 1970."""
         return number(self.about.get("ended")) or self.started
+
+    @property
+    def page(self) -> str:
+        """The page's own registrable domain; where nothing names it, that of the first request."""
+        host = host_of(plain(self.about.get("url"), LONGEST) or "")
+        return registrable(host) if host else next((one.site for one in self.requests), "")
 
 
 def page_visits(recording: Recording) -> Iterator[PageVisit]:
@@ -216,7 +235,15 @@ def _request(entry: Mapping[str, Any], chains: _Chains) -> Request | None:
         chain=chains.before(entry, url, site),
         initiator=_initiator(entry),
         stored=tuple(_stored(entry, response, host, time)),
+        document=_is_document(entry, response),
+        target=_text(entry.get("_target")),
     )
+
+
+def _is_document(entry: Mapping[str, Any], response: Mapping[str, Any]) -> bool:
+    """Whether a page or frame came of a request: no redirect, and nothing that failed."""
+    asked = _text(entry.get("_resourceType")).lower() in DOCUMENTS
+    return asked and not response.get("redirectURL") and not entry.get("_error")
 
 
 def _initiator(entry: Mapping[str, Any]) -> str:
@@ -238,8 +265,16 @@ def _stored(
     for found in _cookies(response):
         name, value = _text(found.get("name")), _text(found.get("value"))
         if name and name not in refused:
-            domain = _text(found.get("domain")).lstrip(".") or host
-            yield Cookie(registrable(domain), name, value, _expiry(found, time))
+            domain = _text(found.get("domain")).lstrip(".").lower() or host
+            yield Cookie(
+                registrable(domain),
+                name,
+                value,
+                _expiry(found, time),
+                domain=domain,
+                path=_text(found.get("path")),
+                http_only=found.get("httpOnly") is True,
+            )
 
 
 def _cookies(response: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -292,7 +327,15 @@ def _jar(cookies: Any) -> Iterator[Cookie]:
             expires = number(found.get("expires"))
             lasting = expires is not None and expires > 0 and found.get("session") is not True
             kept = min(expires, MAX_TIME) if lasting and expires is not None else None
-            yield Cookie(registrable(domain), name, _text(found.get("value")), kept)
+            yield Cookie(
+                registrable(domain),
+                name,
+                _text(found.get("value")),
+                kept,
+                domain=domain.lower(),
+                path=_text(found.get("path")),
+                http_only=found.get("httpOnly") is True,
+            )
 
 
 def _kept(stores: Any) -> Iterator[Cookie]:

@@ -17,9 +17,7 @@ from echoaudit.outcomes.visits import (
     PageVisit,
     Request,
     described,
-    host_of,
     page_visits,
-    plain,
 )
 
 if TYPE_CHECKING:
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["apstag", "google-ads", "prebid-server", ""]
 
-LONGEST = 4096
-"""Characters of a page's address."""
 NAME = "web_contacts"
 TABLE = Schema(
     NAME,
@@ -86,7 +82,7 @@ def kind_of(url: str) -> Kind:
 
 def _rows(visit: PageVisit) -> Iterator[dict[str, Any]]:
     about = described(visit)
-    own = _page(visit)
+    own = visit.page
     for (host, kind), requests in _grouped(visit.requests).items():
         known = directory().attribute(host)
         yield {
@@ -101,12 +97,6 @@ def _rows(visit: PageVisit) -> Iterator[dict[str, Any]]:
             "role": known.role,
             "role_source": known.role_source,
         }
-
-
-def _page(visit: PageVisit) -> str:
-    """The page's own domain; where nothing names it, that of the first request."""
-    host = host_of(plain(visit.about.get("url"), LONGEST) or "")
-    return registrable(host) if host else next((one.site for one in visit.requests), "")
 
 
 def _grouped(requests: Iterable[Request]) -> dict[tuple[str, Kind], list[Request]]:

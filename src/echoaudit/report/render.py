@@ -142,7 +142,7 @@ def _sections(
 def _web_contacts(tables: Mapping[str, pd.DataFrame]) -> Iterator[Section]:
     """Only where pages were visited."""
     if len(tables["web_contacts"]):
-        yield web_contacts.section(tables["web_contacts"])
+        yield web_contacts.section(tables["web_contacts"], tables["cookies"])
 
 
 def _ads(tables: Mapping[str, pd.DataFrame], pictures: Mapping[str, bytes]) -> Iterator[Section]:
