@@ -62,6 +62,13 @@ class Scenario:
     outliers: float = 0.0
     """Share of bids that are 30 times as high."""
     measure: scores.Measure = "value"
+    vanish: bool = False
+    """What is to be found is not a higher price but that treated accounts get no bid any more."""
+
+    @property
+    def direction(self) -> tests.Direction:
+        """What the claim says."""
+        return "lower" if self.vanish else "higher"
 
 
 SCENARIOS = (
@@ -81,6 +88,14 @@ SCENARIOS = (
     Scenario("unequal rounds", short=True),
     Scenario("missing cells", missing=0.3),
     Scenario("outliers among bids", outliers=0.01),
+    Scenario("bids that vanish, rate", measure="rate", vanish=True),
+    Scenario("hardly any bids, rate", bid_share=0.1, measure="rate", vanish=True),
+    Scenario(
+        "hardly any bids, worth of a chance",
+        bid_share=0.1,
+        measure="value-per-opportunity",
+        vanish=True,
+    ),
 )
 DESIGNS = ((3, 6), (2, 4), (1, 6), (5, 5))
 
@@ -128,6 +143,8 @@ def simulate(
         share[1, :, :treated, :, 0] = 0.95
     bid = rng.random(shape) < share
     bid &= rng.random((2, studies, n, SITES, 1, ROUNDS)) >= scenario.silent
+    if scenario.vanish and lift != 1:
+        bid[1, :, :treated] = False
     asked = np.broadcast_to(
         rng.random((2, studies, n, SITES, 1, ROUNDS)) >= scenario.missing, shape
     ).copy()
@@ -176,6 +193,8 @@ def observed(studies: Studies, measure: scores.Measure) -> tuple[Floats, NDArray
     """Values and where they are, as ``scores.observations`` has them for the measure."""
     if measure == "value":
         return studies.logs, studies.bid
+    if measure == "rate":
+        return studies.bid.astype(float), studies.asked
     assert measure == "value-per-opportunity"
     return np.where(studies.bid, np.exp(studies.logs), 0.0), studies.asked
 
@@ -185,7 +204,13 @@ def score(studies: Studies, measure: scores.Measure) -> Floats:
     values, seen = observed(studies, measure)
     phases = [levels(values[phase], seen[phase]) for phase in (0, 1)]
     if measure != "value":
-        phases = [np.log(np.maximum(phase, 1e-9)) for phase in phases]
+        bids = np.where(seen & (values > 0), values, np.nan)
+        one = np.nanmedian(bids, axis=(0, 2, 3))[:, None]
+        counts = seen.sum(axis=3)
+        floors = [scores.floor(counts[phase], 1.0) * one for phase in (0, 1)]
+        phases = [
+            np.log(np.maximum(level, least)) for level, least in zip(phases, floors, strict=True)
+        ]
     return np.asarray(phases[1] - phases[0])
 
 
@@ -198,7 +223,9 @@ class Judged:
     high: Floats
 
 
-def judge(scored: Floats, treated: int, family: int = 1) -> Judged:
+def judge(
+    scored: Floats, treated: int, family: int = 1, direction: tests.Direction = "higher"
+) -> Judged:
     """p of the test that decides (``examine``), and the interval of the log ratio.
 
     Accounts without a score are left out; a study that is unreplicated then claims nothing.
@@ -210,14 +237,16 @@ def judge(scored: Floats, treated: int, family: int = 1) -> Judged:
         rows = which == number
         k, m = int((~lost[:treated]).sum()), int((~lost[treated:]).sum())
         if (m >= 3 and k >= 1) or (k >= 2 and m >= 2):
-            p[rows], low[rows], high[rows] = _judge(scored[rows][:, ~lost], k, family)
+            p[rows], low[rows], high[rows] = _judge(scored[rows][:, ~lost], k, family, direction)
     return Judged(p, low, high)
 
 
-def _judge(scored: Floats, k: int, family: int) -> tuple[Floats, Floats, Floats]:
-    t = tests.t_tests(scored, k, "higher")
+def _judge(
+    scored: Floats, k: int, family: int, direction: tests.Direction
+) -> tuple[Floats, Floats, Floats]:
+    t = tests.t_tests(scored, k, direction)
     reaches = k > 1 and tests.smallest_p(k, scored.shape[1] - k, "higher") <= ALPHA / family
-    p = tests.permutation_p(scored, k, "higher") if reaches else t.p
+    p = tests.permutation_p(scored, k, direction) if reaches else t.p
     half = stats.t.ppf(0.975, t.df) * t.error
     return p, t.difference - half, t.difference + half
 
@@ -235,8 +264,9 @@ def pooled(studies: Studies, treated: int) -> Floats:
     k, n = seen[:, :treated].sum(axis=(1, 2)), seen.sum(axis=(1, 2))
     u = ranks[:, :treated].sum(axis=(1, 2)) - k * (k + 1) / 2
     expected, variance = k * (n - k) / 2, k * (n - k) * (n + 1) / 12
-    z = (np.abs(u - expected) - 0.5) / np.sqrt(variance)
-    return np.asarray(np.minimum(1.0, 2 * stats.norm.sf(z)))
+    z = (np.abs(u - expected) - 0.5) / np.sqrt(np.maximum(variance, 1e-9))
+    # Without bids on either side there is no test: nothing is claimed.
+    return np.asarray(np.where(variance > 0, np.minimum(1.0, 2 * stats.norm.sf(z)), 1.0))
 
 
 @dataclass(frozen=True)
@@ -254,7 +284,8 @@ class Row:
     """Mann-Whitney on pooled bids, two-sided at 5 %, no correction."""
     power: float
     covered: float
-    """95 % intervals that hold the truth, over null and lifted studies."""
+    """95 % intervals that hold the truth, over null and lifted studies; no ratio of vanished bids
+    is true."""
     studies: int
 
 
@@ -263,13 +294,14 @@ def measure(scenario: Scenario, design: tuple[int, int], studies: int, seed: int
     treated, control = design
     rng = np.random.default_rng([seed, SCENARIOS.index(scenario), treated, control])
     null = simulate(rng, scenario, studies, treated, control)
-    without = judge(score(null, scenario.measure), treated)
+    without = judge(score(null, scenario.measure), treated, 1, scenario.direction)
     lifted = simulate(rng, scenario, studies, treated, control, LIFT)
-    found = judge(score(lifted, scenario.measure), treated)
+    found = judge(score(lifted, scenario.measure), treated, 1, scenario.direction)
     truth = math.log(LIFT)
-    covered = np.concatenate(
-        [(without.low <= 0) & (without.high >= 0), (found.low <= truth) & (found.high >= truth)]
-    )
+    covered = (without.low <= 0) & (without.high >= 0)
+    if not scenario.vanish:
+        there = (found.low <= truth) & (found.high >= truth)
+        covered = np.concatenate([covered, there])
     reaches = treated > 1 and tests.smallest_p(treated, control, "higher") <= ALPHA
     test = "permutation" if reaches else "t" if treated > 1 else "Crawford-Howell"
     return Row(
@@ -300,6 +332,7 @@ def family_wise(scenario: Scenario, studies: int, seed: int) -> float:
             ),
             treated,
             FAMILY,
+            scenario.direction,
         ).p
         for n in range(FAMILY)
     ]
@@ -314,26 +347,30 @@ def check(scenario: Scenario, design: tuple[int, int], seed: int, studies: int =
     drawn = simulate(np.random.default_rng(seed), scenario, studies, treated, control)
     values, seen = observed(drawn, scenario.measure)
     together = score(drawn, scenario.measure)
-    judged, by_bids = judge(together, treated), pooled(drawn, treated)
+    judged, by_bids = judge(together, treated, 1, scenario.direction), pooled(drawn, treated)
     for study in range(studies):
         own = []
+        one = scores.unit(values[:, study][seen[:, study]], scenario.measure)
         for phase in (0, 1):
             account, cell = np.nonzero(seen[phase, study])
             fit = scores.two_way(
                 values[phase, study][account, cell], account, cell, treated + control
             )
-            own.append(fit.levels if scenario.measure == "value" else np.log(fit.levels))
+            own.append(
+                fit.levels
+                if one is None
+                else np.log(np.maximum(fit.levels, scores.floor(fit.counts, one)))
+            )
             own[-1][fit.counts < scores.MIN_OBSERVATIONS] = np.nan
         alone = own[1] - own[0]
         prices, there = drawn.logs[1, study], drawn.bid[1, study]
-        published = imc2023.pooled_test(
-            prices[treated:][there[treated:]], prices[:treated][there[:treated]]
-        )
-        np.testing.assert_allclose(by_bids[study], published.p, rtol=0, atol=1e-9)
+        arms = prices[treated:][there[treated:]], prices[:treated][there[:treated]]
+        published = imc2023.pooled_test(*arms).p if min(map(len, arms)) else 1.0
+        np.testing.assert_allclose(by_bids[study], published, rtol=0, atol=1e-9)
         np.testing.assert_allclose(together[study], alone, rtol=0, atol=1e-9)
         ours, theirs = (arm[~np.isnan(arm)] for arm in (alone[:treated], alone[treated:]))
-        t = tests.t_test(ours, theirs, "higher")
-        exact = tests.permutation_test(ours, theirs, "higher")
+        t = tests.t_test(ours, theirs, scenario.direction)
+        exact = tests.permutation_test(ours, theirs, scenario.direction)
         decides = len(ours) > 1 and exact.smallest_p <= ALPHA
         np.testing.assert_allclose(judged.p[study], exact.p if decides else t.p, atol=1e-9)
         np.testing.assert_allclose(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from synthetic import make_bids, make_delivery
+from test_scores import silenced
 
 from echoaudit.inference import conclude, conclude_all
 from echoaudit.inference.halves import divisions
@@ -150,6 +151,20 @@ def test_an_arm_without_bids_is_insufficient():
     assert "no account of fashion" in found.reason
     assert found.treated.failures == len(bids[bids["persona"] == "fashion"])
     assert conclude(CLAIM, bids.iloc[:0], make_delivery()).state == "insufficient"
+
+
+def test_bids_that_vanish_are_found_as_a_lower_rate():
+    """The accounts without bids are the evidence: leaving them out would leave it out."""
+    bids = silenced(make_bids(1), ["fashion-1", "fashion-2", "fashion-3"])
+    lower = CLAIM.model_copy(update={"measure": "rate", "direction": "lower"})
+    found = conclude(lower, bids, make_delivery())
+    assert (found.state, found.treated.unscored) == ("supported", ())
+    assert found.effect.high < 0.1
+    two = silenced(make_bids(1), ["fashion-1", "fashion-2"])
+    value = conclude(CLAIM.model_copy(update={"direction": "lower"}), two, make_delivery())
+    assert value.state == "insufficient"
+    assert value.reason.startswith("only 1 of 3 accounts of fashion have bids")
+    assert "measure rate" in value.needed
 
 
 def test_a_crawl_that_mostly_failed_is_insufficient():

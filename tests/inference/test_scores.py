@@ -94,3 +94,29 @@ def test_hardly_any_bids_are_no_score():
     mine = bids["account"] == "fashion-3"
     few = pd.concat([bids[~mine], bids[mine & (bids["state"] == "bid")].head(4)])
     assert score_accounts(few, NAMES, "value").unscored == ("fashion-3",)
+
+
+def silenced(bids, lost):
+    """The same where nobody bids for some accounts any more after the treatment."""
+    gone = bids["account"].isin(lost) & (bids["phase"] == "after")
+    return bids.assign(state=bids["state"].mask(gone, "no-bid"), cpm_usd=bids["cpm_usd"].mask(gone))
+
+
+@pytest.mark.parametrize("measure", ["rate", "value-per-opportunity"])
+def test_an_account_without_any_bid_has_half_a_bid(measure):
+    bids = make_bids(11)
+    scores = score_accounts(silenced(bids, ["fashion-1", "fashion-2"]), NAMES, measure)
+    assert scores.unscored == ()
+    gone, kept = scores.scored[0], scores.scored[2]
+    asked = len(bids[(bids["account"] == "fashion-1") & (bids["phase"] == "after")])
+    left = bids[~bids["account"].isin(["fashion-1", "fashion-2"]) | (bids["phase"] == "before")]
+    one = 1.0 if measure == "rate" else left["cpm_usd"].median()
+    assert gone.after == pytest.approx(np.log(0.5 * one / asked), abs=1e-8)
+    assert gone.value < kept.value - 3
+
+
+def test_where_nobody_bids_there_is_nothing_to_compare():
+    bids = make_bids(12)
+    nobody = bids.assign(state="no-bid", cpm_usd=np.nan)
+    for measure in ("rate", "value-per-opportunity", "value"):
+        assert score_accounts(nobody, NAMES, measure).scored == ()

@@ -89,11 +89,16 @@ def _untreated(examined: Examined) -> tuple[str, str] | None:
 
 def _unobserved(examined: Examined) -> tuple[str, str] | None:
     for arm in (examined.treated, examined.control):
-        if not arm.scores:
+        total = len(arm.accounts) + len(arm.unscored)
+        if not arm.scores or len(arm.scores) < COMPLETE_FLOOR * total:
+            which = f"only {len(arm.scores)} of {total} accounts of {arm.persona} have bids"
+            if not arm.scores:
+                which = f"no account of {arm.persona} has bids"
             return (
-                f"no account of {arm.persona} has bids that can be compared "
+                f"{which} that can be compared "
                 f"({arm.bids} bids in {arm.visits_complete} complete visits)",
-                "sites whose auctions answer, visited by both personas",
+                "sites whose auctions answer, visited by both personas; where bidders stopped "
+                "bidding, a claim of measure rate, which counts accounts without bids",
             )
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -25,6 +26,8 @@ CELL = ("site", "slot", "bidder", "round")
 """What is alike for all accounts: values are compared within cells only."""
 SLOT = ("site", "slot", "round")
 """The cell of the highest bid, which may be any bidder's."""
+HALF_A_BID = 0.5
+"""What an account without any bid is taken to have had (see :func:`floor`)."""
 DECIMALS = 9
 """Levels are rounded so that no machine's arithmetic shows."""
 
@@ -202,19 +205,41 @@ def _highest(found: Observations, slots: Ints) -> Observations:
 
 
 def _levels(
-    rows: Observations, chosen: NDArray[np.bool_], accounts: int, *, logs: bool
+    rows: Observations, chosen: NDArray[np.bool_], accounts: int, unit: float | None
 ) -> tuple[Floats, Ints]:
     """Each account's level on the log scale, and its number of observations.
 
-    ``logs`` says that the values are logarithms already; otherwise the fit is made on the values
-    as they are (they contain zeros) and its logarithm is taken afterwards. NaN where an account
-    has too few observations, shares no cell with the others, or has no positive level.
+    ``unit`` is ``None`` where the values are logarithms already; otherwise the fit is made on the
+    values as they are (they contain zeros) and its logarithm is taken afterwards, of at least
+    :func:`floor`. NaN where an account has too few observations or shares no cell with the others.
     """
     fit = two_way(rows.value[chosen], rows.account[chosen], rows.cell[chosen], accounts)
     levels = np.where(fit.counts >= MIN_OBSERVATIONS, fit.levels, np.nan)
-    if not logs:
-        levels = np.log(np.where(levels > 0, levels, np.nan))
+    if unit is not None:
+        levels = np.log(np.maximum(levels, floor(fit.counts, unit)))
     return levels.round(DECIMALS), fit.counts
+
+
+def floor(observations: Ints, unit: float) -> Floats:
+    """The least level of accounts with so many observations: that of half a bid among them.
+
+    An account for which nobody bid any more has a level of zero (or below, by what its cells
+    explain), which has no logarithm, and is the strongest evidence of fewer bids there is: it must
+    not be left out. Half a bid is less than could have been seen of any, so a ratio errs towards 1.
+    ``unit`` is what one bid counts.
+    """
+    return np.asarray(HALF_A_BID * unit / np.maximum(observations, 1))
+
+
+def unit(values: Floats, measure: Measure) -> float | None:
+    """What one bid counts in the values of a measure: 1, or the median price of all bids.
+
+    ``None`` where values are logarithms. NaN, which leaves all without a level, where nobody bid.
+    """
+    if measure in ("value", "maximum"):
+        return None
+    bids = values[values > 0]
+    return float(np.median(bids)) if len(bids) else math.nan
 
 
 @dataclass(frozen=True)
@@ -260,9 +285,9 @@ def score_accounts(bids: Coded | pd.DataFrame, accounts: list[str], measure: Mea
     if (own < 0).any():
         rows, own = rows.only(own >= 0), own[own >= 0]
     rows = replace(rows, account=own)
-    logs = measure in ("value", "maximum")
-    before, n_before = _levels(rows, rows.before, len(accounts), logs=logs)
-    after, n_after = _levels(rows, rows.after, len(accounts), logs=logs)
+    one_bid = unit(rows.value, measure)
+    before, n_before = _levels(rows, rows.before, len(accounts), one_bid)
+    after, n_after = _levels(rows, rows.after, len(accounts), one_bid)
     has_baseline = bool(rows.before.any())
     usable = ~np.isnan(after) & (~np.isnan(before) | (not has_baseline))
     scored = tuple(
