@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -54,8 +55,19 @@ def test_markdown_keeps_its_columns_and_shows_markup_as_text():
     assert "\\<b\\>" in rows[2]
 
 
+@pytest.mark.parametrize(("name", "column"), [("flows", "ja4"), ("names", "rcode")])
+def test_every_connection_and_question_can_be_had(name, column, tmp_path):
+    rows = list(csv.DictReader(io.StringIO(run(name, "--format", "csv"))))
+    table = json.loads(run(name, "--format", "json"))
+    file = tmp_path / "t.parquet"
+    run(name, "--format", "parquet", "-o", str(file))
+    assert len(rows) == len(table["rows"]) == len(pd.read_parquet(file)) > 0
+    assert column in rows[0]
+    assert {row["session"] for row in rows} == set(pd.read_parquet(file)["session"])
+
+
 def test_without_a_name_the_tables_are_listed():
-    assert {"endpoints", "attribution", "shares", "reach"} <= set(run().split())
+    assert {"endpoints", "flows", "names", "attribution", "shares", "reach"} <= set(run().split())
 
 
 def test_the_study_s_table_in_one_command():

@@ -18,7 +18,7 @@ from echoaudit import findings
 from echoaudit.errors import BadInput
 from echoaudit.findings import files
 from echoaudit.findings.opened import Opened
-from echoaudit.findings.tables import schemas
+from echoaudit.findings.tables import details, schemas
 from echoaudit.outcomes.schema import Column, Schema
 from echoaudit.recording import Recording
 
@@ -105,9 +105,16 @@ def test_every_table_is_an_attribute_that_editors_know(
     source = Path(sys.modules[Opened.__module__].__file__ or "").read_text()
     declared = source.partition("if TYPE_CHECKING:\n        #")[2].partition("def __init__")[0]
     names = [line.split(":")[0].strip() for line in declared.splitlines() if "pd.Data" in line]
-    assert names == list(schemas()), "the list in Opened is not that of the registry"
+    assert names == [*schemas(), *details()], "the list in Opened is not that of the registry"
     for name in schemas():
         pd.testing.assert_frame_equal(getattr(opened, name), found.tables[name])
+    assert not set(found.tables) & set(details())
+    # Asking for a detail first does not make it a part of the findings.
+    again = Opened(opened.recording.folder)
+    assert (~again.flows["local"]).sum() == again.captures["flows"].sum() > 0
+    assert (again.names["transport"] != "log").sum() == again.captures["lookups"].sum() > 0
+    assert again.flows.attrs["description"] == again.tables["flows"]
+    assert not set(again._found.tables) & set(details())
 
 
 def test_a_table_is_the_caller_s_own_and_says_what_it_is(opened: Opened) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from echoaudit.outcomes import OUTCOMES, load
+from echoaudit.outcomes import DETAILS, OUTCOMES, load
 
 DOCS = Path(__file__).parents[2] / "docs" / "outcomes.md"
 TABLE = re.compile(r"(?<=<!-- columns: )(\w+)( -->\n)(.*?)(?=<!-- end -->)", re.DOTALL)
@@ -20,12 +20,13 @@ def documented() -> dict[str, str]:
 
 def test_every_outcome_is_named_after_its_module_and_has_a_section():
     assert {load(name).NAME: load(name).TABLE.name for name in OUTCOMES} == {n: n for n in OUTCOMES}
-    assert list(documented()) == list(OUTCOMES)
-    for name in OUTCOMES:
+    assert list(documented()) == [*OUTCOMES, *DETAILS]
+    assert {load(name).NAME: load(name).TABLE.name for name in DETAILS} == {n: n for n in DETAILS}
+    for name in [*OUTCOMES, *DETAILS]:
         assert f"\n## {name}\n" in DOCS.read_text()
 
 
-@pytest.mark.parametrize("name", OUTCOMES)
+@pytest.mark.parametrize("name", [*OUTCOMES, *DETAILS])
 def test_the_columns_are_those_of_the_schema(name):
     assert documented()[name] == load(name).TABLE.markdown()
 

@@ -17,6 +17,7 @@ from echoaudit.errors import BadInput, ExitCode
 if TYPE_CHECKING:
     import pandas as pd
 
+    from echoaudit.outcomes.schema import Schema
     from echoaudit.recording import Recording
     from echoaudit.report.shares import Measure
 
@@ -90,37 +91,41 @@ def _write(data: bytes, output: Path | None) -> None:
         write_bytes(output, data)
 
 
+def _schemas() -> dict[str, Schema]:
+    from echoaudit.findings.tables import details, schemas
+
+    return schemas() | details()
+
+
 def _parquet(recording: Recording, name: str | None) -> bytes:
     """One table as it stands in findings, with the meaning of its columns."""
     from echoaudit.findings.files import parquet
-    from echoaudit.findings.tables import schemas
 
     if name is None:
         raise BadInput("a list of tables has no Parquet form; name a table")
-    return parquet(_table(recording, name), schemas()[name])
+    return parquet(_table(recording, name), _schemas()[name])
 
 
 def _names() -> Sheet:
-    from echoaudit.findings.tables import schemas
-
-    rows = [(name, schema.description) for name, schema in schemas().items()]
+    rows = [(name, schema.description) for name, schema in _schemas().items()]
     return Sheet("Tables of findings", ("table", "content"), rows)
 
 
 def _whole(recording: Recording, name: str) -> Sheet:
-    from echoaudit.findings.tables import schemas
-
     table = _table(recording, name)
-    return _sheet(schemas()[name].description, table)
+    return _sheet(_schemas()[name].description, table)
 
 
 def _table(recording: Recording, name: str) -> pd.DataFrame:
+    from echoaudit import outcomes
     from echoaudit.findings import kept_labels
-    from echoaudit.findings.tables import schemas, tables
+    from echoaudit.findings.tables import details, tables
 
-    known = schemas()
+    known = _schemas()
     if name not in known:
         raise BadInput(f"there is no table {name!r}; tables: {', '.join(sorted(known))}")
+    if name in details():
+        return outcomes.load(name).derive(recording)
     return tables(recording, [name], kept_labels(recording))[name]
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from echoaudit import findings
+from echoaudit import findings, outcomes
 from echoaudit.findings import tables as registry
 from echoaudit.recording import Recording
 
@@ -61,29 +61,40 @@ class Opened:
         reach: pd.DataFrame
         excluded: pd.DataFrame
         imc2023: pd.DataFrame
+        flows: pd.DataFrame
+        names: pd.DataFrame
 
     def __init__(self, folder: Path | str) -> None:
         self.recording = Recording.open(Path(folder))
         """The evidence itself."""
         self._labels = findings.kept_labels(self.recording)
         self._known: dict[str, pd.DataFrame] = {}
+        self._details: dict[str, pd.DataFrame] = {}
 
     def __getattr__(self, name: str) -> pd.DataFrame:
-        schemas = registry.schemas()
+        schemas = _schemas()
         if name not in schemas:
             raise AttributeError(
                 f"a recording has no {name!r}; tables: {', '.join(sorted(schemas))}"
             )
-        self._known = registry.tables(self.recording, [name], self._labels, self._known)
-        frame = self._known[name].copy()
+        frame = self._table(name).copy()
         frame.attrs = {
             "description": schemas[name].description,
             "columns": {column.name: _meaning(column) for column in schemas[name].columns},
         }
         return frame
 
+    def _table(self, name: str) -> pd.DataFrame:
+        if name in registry.details():
+            # Apart from the others: what is known is what findings are made of.
+            if name not in self._details:
+                self._details[name] = outcomes.load(name).derive(self.recording)
+            return self._details[name]
+        self._known = registry.tables(self.recording, [name], self._labels, self._known)
+        return self._known[name]
+
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *registry.schemas()})
+        return sorted({*super().__dir__(), *_schemas()})
 
     def __repr__(self) -> str:
         return f"echoaudit.open({str(self.recording.folder)!r})"
@@ -91,11 +102,11 @@ class Opened:
     @property
     def tables(self) -> dict[str, str]:
         """What each table has, by its name."""
-        return {name: schema.description for name, schema in registry.schemas().items()}
+        return {name: schema.description for name, schema in _schemas().items()}
 
     def schema(self, name: str) -> Schema:
         """A table's columns with types, units and meanings; ``KeyError`` when there is no such."""
-        return registry.schemas()[name]
+        return _schemas()[name]
 
     @property
     def conclusions(self) -> tuple[Conclusion, ...]:
@@ -125,6 +136,10 @@ class Opened:
             known=self._known,
             later=findings.kept_claims(self.recording),
         )
+
+
+def _schemas() -> dict[str, Schema]:
+    return registry.schemas() | registry.details()
 
 
 def _meaning(column: Any) -> str:

@@ -65,6 +65,11 @@ def schemas() -> dict[str, Schema]:
     }
 
 
+def details() -> dict[str, Schema]:
+    """What each table is that can be asked for but is not part of findings."""
+    return {name: outcomes.load(name).TABLE for name in outcomes.DETAILS}
+
+
 def tables(
     recording: Recording,
     wanted: Iterable[str],

@@ -33,6 +33,12 @@ OUTCOMES: dict[str, str] = {
     "interests": "echoaudit.outcomes.interests",
 }
 """Outcome to module, in the order of the report."""
+DETAILS: dict[str, str] = {
+    "flows": "echoaudit.outcomes.flows",
+    "names": "echoaudit.outcomes.names",
+}
+"""Tables that are computed when they are asked for and not kept in findings: every connection and
+every question, which in a large study are millions."""
 
 
 class Outcome(Protocol):
@@ -47,5 +53,5 @@ class Outcome(Protocol):
 
 
 def load(name: str) -> Outcome:
-    """The outcome called ``name``; ``KeyError`` when there is none."""
-    return cast("Outcome", import_module(OUTCOMES[name]))
+    """The outcome or detail called ``name``; ``KeyError`` when there is none."""
+    return cast("Outcome", import_module((OUTCOMES | DETAILS)[name]))
