@@ -7,6 +7,7 @@ from echoaudit.errors import BadInput
 from echoaudit.findings.audio_ads import ads_table, counts_table, creatives_table
 from echoaudit.findings.interests import fitting
 from echoaudit.findings.labels import Label, labelled, parse_labels, read_labels
+from echoaudit.findings.steps import STEPS
 from echoaudit.outcomes.audio_segments import TABLE
 
 STUDY = {
@@ -64,7 +65,8 @@ def test_creatives_of_one_persona_are_its_own(segments):
     assert creatives.loc["s10000", "p"] == pytest.approx(1 / 84)
     assert creatives.loc["s10000", "interests"] == "Fashion & Style"
     assert creatives.loc["s00002", "interests"] == ""
-    counts = counts_table(ads, creatives.reset_index(), segments).set_index("persona")
+    counts = counts_table(ads, creatives.reset_index(), segments, STEPS.empty())
+    counts = counts.set_index("persona")
     assert dict(counts["ads"]) == {"fashion": 15, "vanilla": 6}
     assert dict(counts["exclusive"]) == {"fashion": 4, "vanilla": 0}
     assert counts.loc["vanilla", "hours"] == pytest.approx(6 * 109 / 3600, abs=0.001)
@@ -74,7 +76,32 @@ def test_nothing_was_streamed():
     empty = TABLE.empty()
     ads = ads_table(empty, {})
     creatives = creatives_table(ads, empty, STUDY)
-    assert len(ads) == len(creatives) == len(counts_table(ads, creatives, empty)) == 0
+    assert (
+        len(ads) == len(creatives) == len(counts_table(ads, creatives, empty, STEPS.empty())) == 0
+    )
+
+
+def test_a_stream_that_never_played_is_counted_and_no_ad_free_listening(segments):
+    streams = [
+        ("fashion-1", "pandora", "complete", 120.0),
+        ("vanilla-1", "spotify", "silent", 0.0),
+        ("vanilla-2", "spotify", "missing", None),
+    ]
+    steps = STEPS.conform(
+        {**dict.fromkeys(STEPS.names), "step": f"{account}/streams/01-{service}", "kind": "stream",
+         "account": account, "persona": account.rpartition("-")[0], "service": service,
+         "state": state, "seconds_planned": 3600.0, "seconds_heard": heard}
+        for account, service, state, heard in streams
+    )  # fmt: skip
+    ads = ads_table(segments, {})
+    creatives = creatives_table(ads, segments, STUDY)
+    counts = counts_table(ads, creatives, segments, steps).set_index(["persona", "service"])
+    row = counts.loc["vanilla", "spotify"]
+    assert (row["accounts"], row["accounts_planned"], row["parts_silent"]) == (0, 2, 2)
+    assert (row["hours"], row["hours_planned"], row["ads"]) == (0, 2, 0)
+    assert pd.isna(row["ads_per_hour"]), "no time, no rate"
+    assert counts.loc[("fashion", "pandora"), "parts_silent"] == 0
+    assert pd.isna(counts.loc[("vanilla", "pandora"), "hours_planned"]), "nobody told"
 
 
 def test_a_label_holds_for_the_same_sound_everywhere(segments):

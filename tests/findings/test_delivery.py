@@ -2,8 +2,16 @@
 
 import pandas as pd
 
-from echoaudit.findings.steps import _consent, _names, delivery_table, planned_sentences
+from echoaudit.findings.steps import (
+    _consent,
+    _names,
+    delivery_table,
+    planned_sentences,
+    steps_table,
+)
 from echoaudit.outcomes.utterances import TABLE as UTTERANCES
+from echoaudit.recording import Recording, write_json
+from echoaudit.report.coverage import _streams, _unplayed
 
 
 def step(kind, phase, state, account="web-1"):
@@ -56,6 +64,46 @@ def test_what_was_never_said_is_planned_all_the_same():
     (row,) = delivery_table(steps, UTTERANCES.conform(rows)).to_dict("records")
     counts = [row[f"utterances_{what}"] for what in ("planned", "said", "delivered")]
     assert counts == [4 + 3 + 1, 3, 1], "an answer comes to what is planned"
+
+
+def stream(account, plays, sounding):
+    step = f"{account}/streams/01-pandora"
+    turns = [{"purpose": "play", "text": "Alexa, play it.", "delivered": d} for d in plays]
+    files = [{"file": "stream-01.flac", "sounding": sounding}]
+    record = {"service": "pandora", "planned": 600.0, "seconds": 600.0, "files": files}
+    files = {"transcript.json": turns, "stream.json": record, "session.json": {"started": 1.0}}
+    return step, files
+
+
+def test_a_stream_that_never_played_is_not_complete(tmp_path):
+    streams = [stream("a-1", [False, False], 2.0), stream("a-2", [False, True], 500.0)]
+    steps = [{"id": step, "kind": "stream", "persona": "a"} for step, _ in streams]
+    late = {"id": "a-3/streams/01-pandora", "kind": "stream", "persona": "a", "account": "a-3",
+            "service": "pandora", "seconds": 600.0}  # fmt: skip
+    with Recording.create(
+        tmp_path / "r", study_files={}, study_hash="5" * 64, study={}, config={}, tools={},
+        plan={"waves": [{"tracks": [{"steps": [*steps, late]}]}]},
+    ) as recording:  # fmt: skip
+        for step, files in streams:
+            with recording.step(step, "stream") as folder:
+                for name, value in files.items():
+                    write_json(folder / name, value)
+        table = steps_table(recording)
+    columns = ["state", "reason", "service", "seconds_planned", "seconds_heard"]
+    silent, played, missing = table[columns].astype(object).values.tolist()
+    assert silent == ["silent", "asked for 2 times, and nothing played", "pandora", 600.0, 2.0]
+    assert played[0] == "complete"
+    assert played[2:] == ["pandora", 600.0, 500.0]
+    assert (missing[0], *missing[2:4]) == ("missing", "pandora", 600.0)
+    (notice,) = _unplayed(table)
+    assert notice.loud
+    assert "1 of 2 parts of streams to a never played (pandora)" in notice.text
+    (meter,) = _streams(table)
+    assert (meter.part, meter.whole, meter.good) == (8, 30, False)
+    early = table.assign(state="complete")
+    (notice,) = _unplayed(early.assign(seconds_heard=100.0))
+    assert "5 minutes of 30 minutes" in notice.text
+    assert _unplayed(early.assign(seconds_heard=500.0)) == []
 
 
 def test_what_a_session_is_meant_to_say_is_known_from_the_study_and_the_configuration():

@@ -342,7 +342,8 @@ def parties(syncs):
 def steps(personas, treated, before=2, after=3):
     rows = []
     clock = START
-    blank = dict.fromkeys(("skill", "sentences", "phase", "round", "site", "reason"))
+    blank = dict.fromkeys(("skill", "sentences", "service", "phase", "round", "site", "reason"))
+    blank |= dict.fromkeys(("seconds_planned", "seconds_heard"))
     blank |= dict.fromkeys(("consent_policy", "consent", "cmp", "consent_s", "ad_tags"))
     for account, persona in people(personas):
         for phase, rounds in (("before", before), ("after", after)):

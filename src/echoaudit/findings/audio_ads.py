@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
 
 from echoaudit.findings.labels import Label, labelled
 from echoaudit.findings.people import shares, treated
 from echoaudit.outcomes.schema import Column, Schema
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ADS = Schema(
     "audio_ads",
@@ -55,11 +54,14 @@ CREATIVES = Schema(
 )
 COUNTS = Schema(
     "ad_counts",
-    "Audio ads by persona and service, with how long was listened.",
+    "Audio ads by persona and service, with how long was listened and was meant to be.",
     (
         Column("persona", "string", "The persona."),
         Column("service", "string", "Streaming service."),
-        Column("accounts", "int", "Accounts that listened."),
+        Column("accounts", "int", "Accounts that heard it."),
+        Column("accounts_planned", "int", "Accounts that were meant to."),
+        Column("parts_silent", "int", "Parts that never played, or that did not happen."),
+        Column("hours_planned", "float", "Hours meant to be heard; empty when not told.", "h"),
         Column("hours", "float", "Hours of sound recorded.", "h"),
         Column("ads", "int", "Ads heard."),
         Column("ads_per_hour", "float", "Ads per hour of sound."),
@@ -113,20 +115,30 @@ def creatives_table(
 
 
 def counts_table(
-    ads: pd.DataFrame, creatives: pd.DataFrame, segments: pd.DataFrame
+    ads: pd.DataFrame, creatives: pd.DataFrame, segments: pd.DataFrame, steps: pd.DataFrame
 ) -> pd.DataFrame:
-    """One row per persona and service that was listened to."""
+    """One row per persona and service that was, or was meant to be, listened to."""
     own = creatives[creatives["exclusive"].fillna(False).astype(bool)]
+    planned = steps[steps["kind"] == "stream"]
+    keys = ["persona", "service"]
+    pairs = {tuple(map(str, pair)) for table in (planned, segments) for pair in _pairs(table, keys)}
     rows = []
-    for (persona, service), heard in segments.groupby(["persona", "service"], sort=True):
-        here = ads[(ads["persona"] == persona) & (ads["service"] == service)]
+    for persona, service in sorted(pairs):
+        heard, here, meant = (
+            table[(table["persona"] == persona) & (table["service"] == service)]
+            for table in (segments, ads, planned)
+        )
         mine = own[own["exclusive_to"] == persona]["creative"]
-        hours = _hours(heard)
+        hours = _hours(heard) if len(heard) else 0.0
+        told = len(meant) and meant["seconds_planned"].notna().all()
         rows.append(
             {
                 "persona": persona,
                 "service": service,
                 "accounts": heard["account"].nunique(),
+                "accounts_planned": pd.concat([heard["account"], meant["account"]]).nunique(),
+                "parts_silent": int((meant["state"] != "complete").sum()),
+                "hours_planned": round(meant["seconds_planned"].sum() / 3600, 3) if told else None,
                 "hours": round(hours, 3),
                 "ads": len(here),
                 "ads_per_hour": round(len(here) / hours, 2) if hours else None,
@@ -135,6 +147,10 @@ def counts_table(
             }
         )
     return COUNTS.conform(rows)
+
+
+def _pairs(table: pd.DataFrame, keys: list[str]) -> Iterator[tuple[Any, ...]]:
+    return table[keys].dropna().drop_duplicates().itertuples(index=False, name=None)
 
 
 def _hours(segments: pd.DataFrame) -> float:

@@ -15,12 +15,15 @@ from echoaudit.outcomes.visits import number, plain
 if TYPE_CHECKING:
     from echoaudit.recording import Recording, StepEvidence
 
+SILENT = "silent"
+"""State of a stream that never played."""
+STREAM = "stream.json"
 STEPS = Schema(
     "steps",
     "Every planned step and how it ended, and parts of sessions that were interrupted.",
     (
         Column("step", "string", "the step's id and folder"),
-        Column("kind", "string", "sign-in, opt-out, visit, session or idle"),
+        Column("kind", "string", "sign-in, opt-out, visit, session, idle or stream"),
         Column("account", "string", "who"),
         Column("persona", "string", "the account's persona"),
         Column("skill", "string", "a session's skill"),
@@ -30,16 +33,21 @@ STEPS = Schema(
             "what a session is meant to say: enabling aloud, its utterances, disabling aloud; "
             "answers to a skill's questions come to it",
         ),
+        Column("service", "string", "a stream's service"),
+        Column("seconds_planned", "float", "how long a stream is meant to be heard", "s of sound"),
+        Column(
+            "seconds_heard", "float", "how long one was louder than the quiet room", "s of sound"
+        ),
         Column("phase", "string", "a visit's phase: before or after the treatment, or topic"),
         Column("round", "int", "a visit's round within its phase"),
         Column("site", "string", "a visit's site"),
         Column(
             "state",
             "string",
-            "complete, missing, or a visit's timeout, challenge, paywall, empty, blocked, robots, "
-            "failed",
+            "complete, missing, a stream's silent (it never played), or a visit's timeout, "
+            "challenge, paywall, empty, blocked, robots, failed",
         ),
-        Column("reason", "string", "why a visit is not complete"),
+        Column("reason", "string", "why a visit or a stream is not complete"),
         Column("consent_policy", "string", "what a visit answers banners: accept, reject, ignore"),
         Column("consent", "string", "the banner's state: none, done, failed, ignored, unknown"),
         Column("cmp", "string", "the consent manager by the rule that knows it"),
@@ -135,7 +143,36 @@ def _planned(recording: Recording) -> Iterator[Mapping[str, Any]]:
 def _row(planned: Mapping[str, Any], step: StepEvidence | None) -> dict[str, Any]:
     known = {name: planned.get(name) for name in ("kind", "account", "persona", "skill")}
     place = {name: planned.get(name) for name in ("phase", "round", "site")}
-    return {"step": planned["id"], **known, **place, **_outcome(step)}
+    return {"step": planned["id"], **known, **place, **_stream(planned, step), **_outcome(step)}
+
+
+def _stream(planned: Mapping[str, Any], step: StepEvidence | None) -> dict[str, Any]:
+    """What a stream was meant to be, and how much of it was heard."""
+    record = _object(step, STREAM) if step is not None and step.kind == "stream" else {}
+    files = record.get("files")
+    loud = [
+        number(one.get("sounding")) or 0.0
+        for one in (files if isinstance(files, list) else ())
+        if isinstance(one, dict)
+    ]
+    return {
+        "service": plain(record.get("service") or planned.get("service")),
+        "seconds_planned": number(record.get("planned")) or number(planned.get("seconds")),
+        "seconds_heard": sum(loud) if record else None,
+    }
+
+
+def _unplayed(step: StepEvidence) -> str | None:
+    """Why nothing of a stream was heard; nothing where it played, or where that is not told."""
+    turns = step.json("transcript.json") if step.has("transcript.json") else []
+    asked = [
+        turn
+        for turn in (turns if isinstance(turns, list) else ())
+        if isinstance(turn, dict) and turn.get("purpose") == "play"
+    ]
+    if not asked or any(turn.get("delivered") for turn in asked):
+        return None
+    return f"asked for {'once' if len(asked) == 1 else f'{len(asked)} times'}, and nothing played"
 
 
 def _outcome(step: StepEvidence | None) -> dict[str, Any]:
@@ -144,6 +181,8 @@ def _outcome(step: StepEvidence | None) -> dict[str, Any]:
     if step is None:
         return {**outcome, "state": "missing"}
     record = _object(step, "session.json") | _object(step, "visit.json")
+    if step.kind == "stream" and (unplayed := _unplayed(step)):
+        record |= {"state": SILENT, "reason": unplayed}
     return {
         "state": plain(record.get("state")) or "complete",
         "reason": plain(record.get("reason")),

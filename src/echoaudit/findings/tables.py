@@ -42,7 +42,7 @@ _DERIVED: Mapping[str, tuple[Schema, Callable[..., pd.DataFrame], tuple[str, ...
     "delivery": (DELIVERY, delivery_table, ("steps", "utterances")),
     "attribution": (ATTRIBUTION, attribution_table, ("endpoints", "captures", "steps", "excluded")),
     "shares": (SHARES, shares_table, ("attribution",)),
-    "ad_counts": (COUNTS, counts_table, ("audio_ads", "creatives", "audio_segments")),
+    "ad_counts": (COUNTS, counts_table, ("audio_ads", "creatives", "audio_segments", "steps")),
     "reach": (REACH, reach_table, ("attribution", "captures", "steps", "excluded")),
 }
 """Tables derived from other tables: schema, function, names of its arguments."""

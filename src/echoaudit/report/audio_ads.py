@@ -25,8 +25,9 @@ def section(counts: pd.DataFrame, creatives: pd.DataFrame, ads: pd.DataFrame) ->
 
 
 def _lead(counts: pd.DataFrame, creatives: pd.DataFrame, ads: pd.DataFrame) -> str:
-    hours = float(counts["hours"].sum())
-    heard = f"In {hours:.1f} hours of streams {count(len(ads), 'ad')} were heard"
+    hours, planned = float(counts["hours"].sum()), counts["hours_planned"]
+    whole = f" of {planned.sum():.1f} planned" if planned.notna().all() else ""
+    heard = f"In {hours:.1f}{whole} hours of streams {count(len(ads), 'ad')} were heard"
     if ads.empty:
         return f"{heard}."
     own = creatives[creatives["exclusive"].fillna(False).astype(bool)]
@@ -45,8 +46,10 @@ def _counts(counts: pd.DataFrame) -> Table:
         (
             str(row["persona"]),
             str(row["service"]),
-            str(row["accounts"]),
+            f"{row['accounts']} / {row['accounts_planned']}",
             f"{row['hours']:.1f}",
+            NOTHING if pd.isna(row["hours_planned"]) else f"{row['hours_planned']:.1f}",
+            f"{row['parts_silent']:,}",
             f"{row['ads']:,}",
             NOTHING if pd.isna(row["ads_per_hour"]) else f"{row['ads_per_hour']:.1f}",
             f"{row['creatives']:,}",
@@ -54,7 +57,16 @@ def _counts(counts: pd.DataFrame) -> Table:
         )
         for row in counts.to_dict("records")
     ]
-    labels = ("accounts", "hours", "ads", "ads an hour", "creatives", "its own")
+    labels = (
+        "accounts",
+        "hours",
+        "planned",
+        "silent parts",
+        "ads",
+        "ads an hour",
+        "creatives",
+        "its own",
+    )
     return Table(
         "Ads by persona and service",
         (Column("persona"), Column("service"), *(Column(label, numeric=True) for label in labels)),

@@ -15,6 +15,8 @@ from echoaudit.report.text import NOTHING, count, duration, listed, share, treat
 
 Tables = Mapping[str, pd.DataFrame]
 _HIDDEN = re.compile(r"names hidden by (DNS over \w+): (\d+)")
+SILENT = "silent"
+"""State of a stream that never played."""
 LOSS_FLOOR = 0.5
 """Less than this share of something planned is worth a loud notice."""
 
@@ -28,6 +30,7 @@ def notices(tables: Tables, conclusions: Sequence[Conclusion]) -> list[Notice]:
     """What a reader must not miss, worst first."""
     delivery = tables["delivery"]
     found = [*_silent(delivery), *_unseen(delivery), *_opted_in(delivery)]
+    found += _unplayed(tables["steps"])
     found += [*_unfinished(tables["steps"]), *_not_enabled(tables["enabling"])]
     found += [*_turned_away(tables["steps"]), *_banners_left(tables["steps"])]
     found += [*_confounded(tables["utterances"], tables["excluded"])]
@@ -113,6 +116,29 @@ def _confounded(utterances: pd.DataFrame, excluded: pd.DataFrame) -> list[Notice
     )
     text = f"{answered} in {sessions} answered by another skill than the one meant. {what}"
     return [Notice("Another skill answered", text)]
+
+
+def _unplayed(steps: pd.DataFrame) -> list[Notice]:
+    """Services that never played to a persona, or hardly."""
+    found = []
+    streams = steps[(steps["kind"] == "stream") & (steps["state"] != "missing")]
+    for persona, own in streams.groupby("persona", sort=True):
+        silent = own[own["state"] == SILENT]
+        meant, heard = float(own["seconds_planned"].sum()), float(own["seconds_heard"].sum())
+        if len(silent):
+            services = listed(sorted(set(silent["service"].dropna().astype(str))), 5)
+            text = (
+                f"{len(silent)} of {count(len(own), 'part')} of streams to {persona} never played "
+                f"({services}): that no ads were heard there says nothing."
+            )
+            found.append(Notice("Streams never played", text))
+        elif heard < DELIVERED_FLOOR * meant:
+            text = (
+                f"{persona} heard {duration(heard)} of {duration(meant)} of streams as planned: "
+                "there was less time for ads."
+            )
+            found.append(Notice("Streams ended early", text))
+    return found
 
 
 def _unfinished(steps: pd.DataFrame) -> list[Notice]:
@@ -272,6 +298,7 @@ def meters(tables: Tables) -> list[Meter]:
         _meter("steps finished", finished, len(steps), _span(steps)),
         _meter("sentences delivered", heard, said, _undelivered(delivery)),
         *_planned_only(delivery, "topic_visits", "topic visits complete", "a treatment"),
+        *_streams(steps),
         *_planned_only(delivery, "opt_outs", "accounts opted out", "of those that were to"),
         _meter("captures whole", whole, len(captures), f"{packets:,} packets"),
         Meter(
@@ -287,6 +314,21 @@ def _planned_only(delivery: pd.DataFrame, kind: str, label: str, note: str) -> l
     """A meter of what most studies do not plan."""
     whole = int(delivery[f"{kind}_planned"].sum())
     return [_meter(label, int(delivery[f"{kind}_complete"].sum()), whole, note)] if whole else []
+
+
+def _streams(steps: pd.DataFrame) -> list[Meter]:
+    """A meter of minutes of streams, where any are planned."""
+    own = steps[steps["kind"] == "stream"]
+    meant = own["seconds_planned"].sum() / 60
+    if not meant:
+        return []
+    silent = int((own["state"] == SILENT).sum())
+    note = f"{count(silent, 'part')} never played" if silent else "louder than the room"
+    return [
+        _meter(
+            "minutes of streams heard", round(own["seconds_heard"].sum() / 60), round(meant), note
+        )
+    ]
 
 
 def _undelivered(delivery: pd.DataFrame) -> str:

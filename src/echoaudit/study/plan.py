@@ -68,7 +68,7 @@ class Step:
             "site": self.site and self.site.site,
             "phase": self.phase,
             "round": self.round,
-            **({"service": self.stream.service} if self.stream else {}),
+            **({"service": self.stream.service, "seconds": self.seconds} if self.stream else {}),
         }
 
 
