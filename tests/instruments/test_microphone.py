@@ -71,6 +71,16 @@ def test_noise_alone_is_no_speech(noise):
     assert detected(sound)[round(1.2 / FRAME_SECONDS) :].mean() < 0.02
 
 
+@pytest.mark.parametrize("kind", ["beep", "rain"])
+def test_a_skill_that_answers_with_other_sounds_is_not_taken_for_silence(kind):
+    rng, at = np.random.default_rng(3), np.arange(3 * RATE) / RATE
+    sounds = {"beep": 4000 * np.sin(2 * np.pi * 1000 * at), "rain": rng.normal(0, 400, len(at))}
+    sound = rng.normal(0, 40, 6 * RATE)
+    sound[2 * RATE : 5 * RATE] += sounds[kind]
+    heard = detected(sound.astype(np.int16))
+    assert heard.sum() * FRAME_SECONDS > 2
+
+
 def run(ending: Ending, frames: list[bool]) -> float:
     for speaking in frames:
         if ending.over(speaking):

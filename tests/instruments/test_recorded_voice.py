@@ -22,6 +22,7 @@ from echoaudit.study.models import (
     Skill,
     Source,
     SpeakerSettings,
+    Stream,
 )
 from echoaudit.study.plan import plan
 
@@ -102,3 +103,15 @@ def test_all_that_a_run_may_say_is_known_before_it_begins():
     steps = plan(study, Config(config="x", lab=LabSettings()))
     assert set(everything_said(steps, Conversation())) == set(SAID)
     assert set(everything_said(steps, Conversation(answers=0))) == set(SAID[:-2])
+
+
+def test_streams_are_asked_for_and_stopped_in_the_same_voice():
+    streams = (
+        Stream(service="pandora", hours=2.5),
+        Stream(service="jazz-fm", say="Alexa, jazz.", hours=1.0),
+    )
+    persona = Persona(persona="vanilla", streams=streams)
+    study = LoadedStudy("x", (LoadedPersona(persona, None, Path("x.yaml")),), (), (), (), {})
+    steps = plan(study, Config(config="x", lab=LabSettings()))
+    said = {"Alexa, play top hits on Pandora.", "Alexa, jazz.", "Alexa, stop."}
+    assert set(everything_said(steps, Conversation())) == said

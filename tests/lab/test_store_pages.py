@@ -88,6 +88,8 @@ def test_a_skill_is_enabled_before_and_disabled_after_its_conversation(
     with visits.around(ASKING):
         reply = cloud.say(voice, "fashion-1", f"open:{ASKING.id}")["speak"]
         assert "not enabled" not in reply
+        kept = json.loads((tmp_path / "store.json").read_text())
+        assert [one["state"] for one in kept] == ["enabled"], "kept before anything may go wrong"
     assert "not enabled" in cloud.say(voice, "fashion-1", f"open:{ASKING.id}")["speak"]
     assert [(one.action, one.state) for one in visits.done] == [
         ("enable", "enabled"),

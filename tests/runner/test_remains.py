@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from echoaudit.findings.steps import delivery_table, steps_table
-from echoaudit.outcomes import captures, utterances
+from echoaudit.outcomes import captures, enabling, utterances
 from echoaudit.recording import Recording, verify, write_json
 from echoaudit.runner.conversation import Sentence
 from echoaudit.runner.remains import keep_parts, left
@@ -57,7 +57,7 @@ def recording(tmp_path: Path) -> Recording:
     )
 
 
-def attempt(recording: Recording, *turns: dict[str, Any]) -> None:
+def attempt(recording: Recording, *turns: dict[str, Any], store: object = None) -> None:
     """A session that breaks off after these turns, the capture's last line half written."""
 
     class Broken(Exception):
@@ -70,6 +70,8 @@ def attempt(recording: Recording, *turns: dict[str, Any]) -> None:
         (folder / "said-99.flac").write_bytes(b"of a turn that never ended")
         (folder / "proxy.jsonl").write_text('{"kind":"http"}\n{"kind":')
         write_json(folder / "transcript.json", list(turns))
+        if store is not None:
+            write_json(folder / "store.json", store)
         raise Broken
 
 
@@ -117,6 +119,22 @@ def test_findings_know_the_parts(recording: Recording) -> None:
     assert set(captures.derive(recording)["session"]) == {STEP.id, f"{STEP.id}.1"}
     (account,) = delivery_table(steps, said).to_dict("records")
     assert (account["utterances_planned"], account["utterances_delivered"]) == (2, 2)
+
+
+def test_what_the_store_refused_is_known_of_the_part(recording: Recording) -> None:
+    refused = {
+        "action": "enable",
+        "state": "refused",
+        "reason": "no",
+        "url": "https://store.example/",
+    }
+    attempt(recording, turn(1, OPEN, True), store=[refused])
+    keep_parts(recording, STEP, about)
+    finish(recording)
+    (row,) = enabling.derive(recording).to_dict("records")
+    assert (row["session"], row["state"], row["done"]) == (f"{STEP.id}.1", "refused", False)
+    (said,) = utterances.derive(recording).to_dict("records")
+    assert not said["delivered"], "nobody knows that the skill answered"
 
 
 def test_a_kill_while_parts_are_kept_changes_nothing(recording: Recording) -> None:

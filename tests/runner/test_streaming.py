@@ -105,6 +105,16 @@ def test_it_ends_when_it_is_no_longer_wanted(room, tmp_path):
     done = listen(step(600), speaker, microphone, config, tmp_path, lambda: next(frames) < 100)
     assert round(done.seconds, 1) == 3.0
     assert done.turns[-1]["purpose"] == "stop"
+    assert done.cut
+
+
+def test_a_part_that_lasted_as_planned_is_whole_though_the_run_stops_then(room, tmp_path):
+    path, config, speaker, microphone = room
+    Radio(path)
+    frames = iter(range(10**9))
+    last = round(3 / 0.03) - 1
+    done = listen(step(3), speaker, microphone, config, tmp_path, lambda: next(frames) < last)
+    assert (round(done.seconds, 1), done.cut) == (3.0, False), "stopped with its last frame"
 
 
 def test_what_was_heard_before_the_device_broke_is_kept(room, tmp_path):

@@ -84,6 +84,9 @@ def sentences(skill: Skill, settings: Conversation) -> tuple[Sentence, ...]:
 
 def everything_said(plan: Plan, settings: Conversation) -> Iterator[str]:
     """Every text that a run of ``plan`` may say, for voices that cannot say just anything."""
+    for stream in (step.stream for step in plan.steps if step.stream is not None):
+        yield STOP.text
+        yield stream.sentence
     skills = (step.skill for step in plan.steps if step.skill is not None)
     for skill in skills:
         yield STOP.text

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from echoaudit.instruments.browser import Browser
     from echoaudit.study.models import Skill, StorePage
 
+STORE = "store.json"
 AGAIN = ("timeout", "failed")
 """States after which another attempt may do better."""
 
@@ -34,14 +35,14 @@ class StoreVisits:
 
     @contextmanager
     def around(self, skill: Skill) -> Iterator[None]:
-        """Enable ``skill``, let it be talked to, disable it; ``store.json`` tells what came of it.
+        """Enable ``skill``, let it be talked to, disable it; ``store.json`` tells what came of
+        it, from the first attempt on: a session may be interrupted at any time.
 
         A skill that could not be enabled is talked to all the same: what it answers is evidence.
         """
         self._bring(skill, "enable")
         yield
         self._bring(skill, "disable")
-        write_json(self.folder / "store.json", [one.to_json() for one in self.done])
 
     @property
     def failure(self) -> str | None:
@@ -55,6 +56,7 @@ class StoreVisits:
         for number in range(1, self.attempts + 1):
             picture = self.folder / f"store-{action}-{number}.png"
             self.done.append(self._attempt(skill, action, picture))
+            write_json(self.folder / STORE, [one.to_json() for one in self.done])
             if self.done[-1].state not in AGAIN:
                 return
 

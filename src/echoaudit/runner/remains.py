@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from echoaudit.recording import read_json, write_json
 from echoaudit.recording.torn import cut_torn
 from echoaudit.runner.conversation import Sentence
+from echoaudit.runner.enabling import STORE
 
 if TYPE_CHECKING:
     from echoaudit.recording import Interrupted, Recording
@@ -68,7 +69,7 @@ def _turns(folder: Path) -> list[dict[str, Any]]:
 def _copy(source: Path, turns: Iterable[Mapping[str, Any]], target: Path) -> None:
     sounds = [turn[end]["file"] for turn in turns for end in ("said", "heard")]
     pictures = [file.name for file in source.glob("store-*.png")]
-    for name in (TRANSCRIPT, *sounds, *pictures, *TRAFFIC):
+    for name in (TRANSCRIPT, STORE, *sounds, *pictures, *TRAFFIC):
         if (source / name).is_file():
             shutil.copy2(source / name, target / name)
             cut_torn(target / name)

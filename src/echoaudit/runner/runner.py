@@ -259,7 +259,7 @@ class Runner:
                 step, speaker, microphone, self.config, folder, lambda: not self._stop.is_set()
             )
             ended = time.time()
-        if self._stop.is_set():
+        if done.cut:
             raise Stopped("stopped; the same command resumes")
         write_json(folder / "transcript.json", done.turns)
         write_json(folder / "stream.json", done.to_json(step.stream.service, step.seconds))

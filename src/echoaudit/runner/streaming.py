@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 QUIET = 1.0
 """Seconds in which the room is heard before anything is said, and after "stop"."""
+SHORT = 0.1
+"""Seconds by which a recording in frames may miss its length."""
 SHORTEST = 30.0
 """Seconds of sound below which a service has not played."""
 
@@ -33,6 +35,8 @@ class Listened:
     files: list[StreamFile] = field(default_factory=list)
     room: float = 0.0
     """RMS of the quiet room before anything was said, as a fraction of full scale."""
+    cut: bool = False
+    """Whether it stopped being wanted before it had lasted as planned or ended by itself."""
 
     @property
     def seconds(self) -> float:
@@ -68,10 +72,12 @@ def listen(
         done.room = room / 32768
         for attempt in range(1, config.conversation.attempts + 1):
             said = speaker.say(step.stream.sentence, folder)
-            heard = 0.0
+            heard = length = 0.0
             for file in ear.stream(folder, said.ended, limits, room):
                 done.files.append(file)
                 heard += file.sounding
+                length += file.seconds
+            done.cut = not wanted() and length < step.seconds - SHORT
             delivered = heard >= min(SHORTEST, step.seconds / 2)
             done.turns.append(_turn("play", step.stream.sentence, attempt, said, delivered))
             if delivered or not wanted():
