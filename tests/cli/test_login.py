@@ -42,6 +42,25 @@ def test_without_a_screen_nothing_opens(stranger: Stranger) -> None:
     assert not (stranger.folder / "profiles").exists()
 
 
+def test_an_account_that_nobody_has_is_noted(tmp_path: Path) -> None:
+    stranger = Stranger(tmp_path)
+
+    def noted(account: str, config: str) -> bool:
+        path = stranger.write("room.yaml", config)
+        no_screen = {"DISPLAY": "", "WAYLAND_DISPLAY": ""}
+        said = stranger.command("login", account, "--config", path, env=no_screen)
+        assert said.code == ExitCode.UNAVAILABLE
+        return "no persona" in said.err and "did you mean 'fashion'?" in said.err
+
+    plain = "config: room\n" + PAGE + PROFILES
+    assert not noted("fasion-1", plain), "there is nothing to know it by"
+    stranger.write("personas/fashion.yaml", "persona: fashion\n")
+    kitchen = plain + "devices: {kitchen-1: {mac: '02:00:00:00:00:01'}}\n"
+    assert noted("fasion-1", kitchen)
+    assert not noted("fashion-2", kitchen)
+    assert not noted("kitchen-1", kitchen)
+
+
 @pytest.mark.web
 def test_a_profile_is_for_its_owner_only(tmp_path: Path) -> None:
     profile = tmp_path / "profiles" / "fashion-1"

@@ -91,3 +91,17 @@ def test_the_study_s_table_in_one_command():
 def test_an_unknown_table_is_refused_with_those_there_are():
     with pytest.raises(BadInput, match=r"no table 'nope'.*attribution.*endpoints"):
         CliRunner().invoke(group, ["table", str(GOLDEN), "nope"], catch_exceptions=False)
+
+
+def test_what_the_users_lists_say_is_a_table_like_others(tmp_path, monkeypatch):
+    monkeypatch.setenv("ECHOAUDIT_LISTS", str(tmp_path / "installed"))
+    done = CliRunner().invoke(group, ["table", str(GOLDEN), "listed"])
+    assert "no list is installed; example: echoaudit lists update" in str(done.exception)
+    hosts = tmp_path / "mine.txt"
+    hosts.write_text("0.0.0.0 api.washii-skills.com\n")
+    CliRunner().invoke(group, ["lists", "update", str(hosts)], catch_exceptions=False)
+    rows = list(csv.DictReader(io.StringIO(run("listed", "--format", "csv"))))
+    assert [(row["host"], row["list"]) for row in rows if row["says"] == "listed"] == [
+        ("api.washii-skills.com", "mine")
+    ]
+    assert "\nlisted" in run()

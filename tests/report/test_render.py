@@ -280,9 +280,10 @@ def test_what_the_gateway_dropped_is_told_with_the_policy_in_force():
     own = captures[captures["account"] == "fashion-1"]
     found = policies_table(captures)
     accounts = captures["account"].nunique()
-    assert [row for row in found.rows if row[0] != "DNS over HTTPS, known resolvers"] == [
-        ("QUIC", "dropped", "fashion-1", f"{len(own)} / {len(own)}", f"{4 * len(own)}"),
-        ("DNS over TLS", "dropped", f"none of {accounts} accounts", f"0 / {len(captures)}", "0"),
+    quic, dot = "QUIC (UDP to port 443)", "DNS over TLS (port 853)"
+    assert [row for row in found.rows if row[0] != "DNS over HTTPS with known resolvers"] == [
+        (quic, "dropped", "fashion-1", f"{len(own)} / {len(own)}", f"{4 * len(own)}"),
+        (dot, "dropped", f"none of {accounts} accounts", f"0 / {len(captures)}", "0"),
         ("DNS to other resolvers", "answered by the gateway", f"none of {accounts} accounts",
          f"0 / {len(captures)}", "0"),
     ]  # fmt: skip

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from echoaudit.instruments.browser.visit import Visit
     from echoaudit.study.models import BrowserSettings, Config, SignIn
 
+PERSONAS = Path("personas")
+"""Where a working directory has its personas."""
 SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
@@ -37,6 +39,8 @@ def command(account: str, patience: float, config_path: Path, settings: Sequence
     config = load_config(config_path, options.parse_settings(settings))
     profile = _profile(config, config_path, account)
     form = _form(config, config_path)
+    if not profile.exists() and (note := _stranger(config, account)):
+        click.echo(note, err=True)
     _require_screen()
     shown = config.browser.model_copy(update={"headless": False})
     visit = wait_for_person(shown, form, profile, patience)
@@ -85,6 +89,29 @@ def _profile(config: Config, path: Path, account: str) -> Path:
             file=path,
         )
     return config.folders.profiles / name
+
+
+def _stranger(config: Config, account: str) -> str | None:
+    """A word on an account that nobody here has; nothing where none are known.
+
+    Known are the configuration's devices and the personas of the working directory.
+    """
+    from echoaudit.study import load_persona
+    from echoaudit.study.faults import suggestion
+
+    try:
+        personas = {load_persona(path).name for path in sorted(PERSONAS.glob("*.yaml"))}
+    except BadInput:
+        return None  # Which there are is not known.
+    known = {device.rpartition("-")[0] for device in config.devices} | personas
+    persona = account.rpartition("-")[0]
+    if not known or persona in known:
+        return None
+    guess = suggestion(persona, sorted(known))
+    return options.plain(
+        f"note: no persona {persona!r}{guess} in {PERSONAS}/ or among the configuration's devices; "
+        f"{account} gets a profile of its own all the same"
+    )
 
 
 def _form(config: Config, path: Path) -> SignIn:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 WIDEST = 100
 """Characters of a cell in a table for the terminal; the other formats cut nothing."""
+LISTED = "listed"
+"""The table of what the user's own lists say."""
 MEASURES = {"count": "contacts", "flows": "flows", "bytes": "bytes"}
 
 
@@ -92,9 +94,10 @@ def _write(data: bytes, output: Path | None) -> None:
 
 
 def _schemas() -> dict[str, Schema]:
+    from echoaudit.findings.listed import LISTED as SCHEMA
     from echoaudit.findings.tables import details, schemas
 
-    return schemas() | details()
+    return schemas() | details() | {LISTED: SCHEMA}
 
 
 def _parquet(recording: Recording, name: str | None) -> bytes:
@@ -126,7 +129,22 @@ def _table(recording: Recording, name: str) -> pd.DataFrame:
         raise BadInput(f"there is no table {name!r}; tables: {', '.join(sorted(known))}")
     if name in details():
         return outcomes.load(name).derive(recording)
+    if name == LISTED:
+        return _listed(recording)
     return tables(recording, [name], kept_labels(recording))[name]
+
+
+def _listed(recording: Recording) -> pd.DataFrame:
+    """What the installed lists say of the recording's hosts."""
+    from echoaudit.findings.listed import OF_HOSTS, listed_table
+    from echoaudit.findings.tables import tables
+    from echoaudit.lists import Store
+
+    store = Store.default()
+    installed = store.installed()
+    if not installed:
+        raise BadInput("no list is installed; example: echoaudit lists update easylist.txt")
+    return listed_table(tables(recording, OF_HOSTS), installed, store)
 
 
 def _sheet(title: str, table: pd.DataFrame) -> Sheet:

@@ -33,6 +33,8 @@ LISTED = Schema(
         ),
     ),
 )
+OF_HOSTS = ("endpoints", "syncs")
+"""Tables whose hosts are looked up."""
 _MOST = 300
 """Characters of a cell."""
 

@@ -25,7 +25,7 @@ WAYS = {
     "dot": "DNS over TLS (port 853)",
     "doh": "DNS over HTTPS with known resolvers",
 }
-"""What a gateway drops or forwards, by its name in ``capture.json``."""
+"""What a gateway drops or forwards, in words, by its name in ``capture.json``."""
 POLICIES = ("drop", "forward")
 KILLED = "the run was killed during the capture"
 TABLE = Schema(

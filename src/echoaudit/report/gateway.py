@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from echoaudit.outcomes.captures import WAYS
 from echoaudit.report.parts import Column, Table
 from echoaudit.report.text import count
 
-WAYS = {
-    "quic": "QUIC",
-    "dot": "DNS over TLS",
-    "doh": "DNS over HTTPS, known resolvers",
-}
 VERBS = {"drop": "dropped", "forward": "let by"}
 
 
