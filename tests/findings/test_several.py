@@ -1,5 +1,7 @@
 """Several recordings are concluded alike here and on a cluster, and their claims pooled."""
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from echoaudit.cli import group
 from echoaudit.errors import BadInput, Unavailable
 from echoaudit.findings.several import judge_all
 from echoaudit.inference.meta import pool
+from echoaudit.recording.journal import FIRST, format_line, read_journal
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "recording"
 
@@ -19,11 +22,24 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "recording"
 def recordings(tmp_path_factory):
     home = tmp_path_factory.mktemp("several")
     spring, autumn = (Path(shutil.copytree(GOLDEN, home / n)) for n in ("spring", "autumn"))
-    # Another recording: the same evidence before it was sealed.
-    journal = autumn / "journal.jsonl"
-    journal.chmod(0o600)
-    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))
-    return [spring, autumn]
+    made_on_another_day(spring, -1)
+    return [autumn, spring]
+
+
+def made_on_another_day(folder, days):
+    """As if another run had found the same: other times of records and of a sign-in."""
+    seconds = 86_400 * days
+    path, before, lines = folder / "journal.jsonl", FIRST, []
+    path.chmod(0o600)
+    for record in read_journal(path).records:
+        line = format_line(record.seq, record.time + seconds, record.event, record.data, before)
+        lines.append(line)
+        before = hashlib.sha256(line).hexdigest()
+    path.write_bytes(b"".join(lines))
+    visit = folder / "vanilla-3" / "sign-in" / "visit.json"
+    visit.chmod(0o600)
+    record = json.loads(visit.read_text())
+    visit.write_text(json.dumps({**record, "started": record["started"] + seconds}))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +56,7 @@ def test_a_cluster_of_two_workers_concludes_the_same(recordings, here):
         ) as cluster,
     ):
         there = judge_all(recordings, cluster.scheduler_address)
-    assert list(there) == ["spring", "autumn"]
+    assert list(there) == ["spring", "autumn"], "in the order in which they began, not as given"
     assert there == here
     (pooled,) = pool({name: one.conclusions for name, one in there.items()})
     assert (pooled.pooled, pooled.outcome, pooled.measure) == (2, "bids", "value")
@@ -68,12 +84,31 @@ def test_what_cannot_be_pooled_is_one_line(recordings, tmp_path):
     copy = shutil.copytree(recordings[0], tmp_path / "copy")
     with pytest.raises(BadInput, match="is a copy of"):
         judge_all([recordings[0], Path(copy)])
+    before_its_seal = Path(shutil.copytree(recordings[0], tmp_path / "unsealed"))
+    journal = before_its_seal / "journal.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))
+    with pytest.raises(BadInput, match="or began as one"):
+        judge_all([before_its_seal, recordings[0]])
     with pytest.raises(BadInput, match=str(tmp_path)):
         judge_all([recordings[0], tmp_path])
     with pytest.raises(BadInput, match="goes with one recording"):
         group.main(["report", *map(str, recordings), "--method", "imc2023"], standalone_mode=False)
     with pytest.raises(BadInput, match="allowed: html, json"):
         group.main(["report", *map(str, recordings), "--format", "csv"], standalone_mode=False)
+
+
+def test_a_source_imported_twice_is_no_second_study(tmp_path):
+    request = {"method": "GET", "url": "https://news.example.com/", "headers": [], "cookies": []}
+    answer = {"status": 200, "headers": [], "cookies": []}
+    entry = {"startedDateTime": "2026-11-23T10:00:00.500Z", "time": 250, "request": request}
+    har = {"log": {"version": "1.2", "entries": [{**entry, "response": answer}]}}
+    file = tmp_path / "page.har"
+    file.write_text(json.dumps(har))
+    into = [tmp_path / name for name in ("one", "two")]
+    for folder in into:
+        group.main(["import", "har", str(file), "--into", str(folder)], standalone_mode=False)
+    with pytest.raises(BadInput, match=r"two: was imported from the same file as .*one: page\.har"):
+        judge_all(into)
 
 
 def test_a_cluster_that_does_not_answer_is_one_line(recordings, monkeypatch):

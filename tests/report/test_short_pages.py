@@ -46,6 +46,7 @@ def test_the_page_of_several_studies_says_what_it_rests_on_and_who_received_what
     assert "SUPPORTED" in text and "over 3 studies" in text
     for name in ("study 0", "study 1", "study 2"):
         assert name in text
+    assert "1 of main, Holm" in text, "what the pooled p was corrected for"
     assert "201 of 201 (100 %)" in text, "coverage of each study"
     assert "in every study: Edge, Platform, Podstats, Runway, Tonecast" in text
     assert "transcript and voice recording" in text, "what they were sent"

@@ -79,7 +79,8 @@ def _several(folders: tuple[Path, ...], form: str, output: Path | None, dask: st
     judged = judge_all(folders, dask)
     pooled = pool({name: one.conclusions for name, one in judged.items()})
     for one in pooled:
-        click.echo(options.plain(f"{one.state.upper()}: {one.sentence}"))
+        mark = " (exploratory)" * one.exploratory
+        click.echo(options.plain(f"{one.state.upper()}{mark}: {one.sentence}"))
     if form == "html":
         write_text(report, render(pooled, {name: one.digest for name, one in judged.items()}))
     else:

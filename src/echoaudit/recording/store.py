@@ -213,6 +213,12 @@ class Recording:
         with self._lock:
             return self._records[-1].hash
 
+    @property
+    def origin(self) -> JournalRecord:
+        """The journal's first record: all copies have it, however the recording went on."""
+        with self._lock:
+            return self._records[0]
+
     def events(self) -> Iterator[JournalRecord]:
         """All journal records so far, in their order."""
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from echoaudit.inference.sentence import CORRECTION
 from echoaudit.report.digest import Digest
 from echoaudit.report.endpoints import shade
 from echoaudit.report.figures import axes
@@ -30,12 +31,17 @@ def render(pooled: Sequence[Pooled], studies: Mapping[str, Digest]) -> str:
         short="Pooled",
         lead=(
             "Each study is analysed on its own; then the effects of claims that several of them "
-            "make are pooled as random effects, for studies differ in more than chance."
+            "make are pooled as random effects, for studies differ in more than chance. p values "
+            "are corrected for all claims of a family that are pooled. A claim that any of the "
+            "pooled studies made as a question, or after its run, is exploratory: the data that "
+            "suggested it cannot confirm it."
         ),
         figures=figures,
         tables=(_claims(pooled), *(_studies(one) for one in pooled)),
     )
-    words = [f"{one.state.upper()}: {one.sentence}" for one in pooled]
+    words = [
+        f"{one.state.upper()}{' (exploratory)' * one.exploratory}: {one.sentence}" for one in pooled
+    ]
     if not pooled:
         words = ["No claim is made by two of the studies: nothing can be pooled."]
     others = [_coverage(studies), _contacts(studies)]
@@ -157,7 +163,8 @@ def _name(one: Pooled) -> str:
 
 
 def _claims(pooled: Sequence[Pooled]) -> Table:
-    labels = ("ratio", "from", "to", "next study from", "to", "p", "p at any time", "I²")
+    labels = ("ratio", "from", "to", "next study from", "to", "p", "corrected")
+    later = ("p at any time", "corrected", "I²")
     return Table(
         "Claims over all studies",
         (
@@ -165,22 +172,29 @@ def _claims(pooled: Sequence[Pooled]) -> Table:
             Column("state"),
             Column("studies", numeric=True),
             *(Column(label, numeric=True) for label in labels),
+            Column("for claims of"),
+            *(Column(label, numeric=True) for label in later),
         ),
         tuple(
             (
-                _name(one),
+                f"{_name(one)} (exploratory)" if one.exploratory else _name(one),
                 one.state,
                 f"{one.pooled} of {len(one.studies)}",
                 *(_ratio(v) for v in (one.ratio, one.low, one.high, one.low_next, one.high_next)),
                 p_value(one.p),
+                p_value(one.p_corrected),
+                f"{one.claims} of {one.family}, {CORRECTION[one.correction]}",
                 p_value(one.anytime_p),
+                p_value(one.anytime_p_corrected),
                 share(one.heterogeneity.i2, 1) if one.heterogeneity else NOTHING,
             )
             for one in pooled
         ),
         note=(
-            "Next study: where the true ratio of another such study lies, with 95 %. p at any "
-            "time holds although studies were added one by one and looked at each time. I²: share "
+            "Next study: where the true ratio of another such study lies, with 95 %. Corrected: "
+            "for the claims of the family that are pooled; it decides. p at any time holds "
+            "although studies were added one by one, in the order of their beginning, and looked "
+            "at each time; it is corrected by Holm’s method. I²: share "
             "of the variance that is due to differences between studies."
         ),
     )
