@@ -174,6 +174,24 @@ def test_equivalence_needs_close_arms_and_enough_accounts():
     assert "within a ratio of 1.25" in few.reason
 
 
+def test_counts_are_never_shown_alike():
+    """Two accounts against two with the same count have no spread: a t test would be certain."""
+    facts = tables([frozenset("ab")] * 4, treated=2, control=2)
+    claim = {"outcome": "endpoints", "measure": "count", "direction": "equivalent"}
+    found = one(claim, facts)
+    assert (found.state, found.flawed, found.test.p) == ("insufficient", True, 1.0)
+    assert found.reason.startswith("counts are too coarse")
+    assert one({**claim, "direction": "different"}, facts).test.equivalence_p is None
+
+
+def test_accounts_without_any_spread_are_not_shown_alike():
+    bids = make_bids(1, treated=2, control=2, bid_share=1.0)
+    claim = Claim(claim="c", **BASE, measure="rate", direction="equivalent")
+    (found,) = conclude_all([claim], {"bids": bids, "delivery": make_delivery(2, 2)})
+    assert (found.state, found.effect.ratio, found.test.p) == ("insufficient", 1.0, 1.0)
+    assert "do not differ at all" in found.reason
+
+
 def test_families_are_corrected_apart():
     facts = {"bids": make_bids(6, lift=1.6), "delivery": make_delivery()}
     main = Claim(claim="main", **BASE)

@@ -320,6 +320,8 @@ def test_two_files_of_one_persona(write: Write, config: Config) -> None:
          "measure value of syncs; allowed: count, distance"),
         ("claims: [{claim: x, treated: fashion, control: vanilla, outcome: syncs,"
          " measure: distance}]", "direction higher of measure distance; allowed: different"),
+        ("claims: [{claim: x, treated: fashion, control: vanilla, outcome: syncs, measure: count,"
+         " direction: equivalent}]", "equivalent of measure count, for which there is no test"),
         ("claims: [{claim: x, treated: fashion, control: vanilla, item: a.io}]", "an item for"),
         ("claims: [{claim: x, treated: fashion, control: vanilla},"
          " {claim: y, treated: fashion, control: vanilla, correction: bh}]",

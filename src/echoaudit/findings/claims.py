@@ -106,7 +106,7 @@ def read_later(path: Path, study: Any) -> Later:
         BadInput: another form, a persona that took no part, or the name of a claim that the study
             has; named with its line.
     """
-    from echoaudit.study.checks import check_claims, check_stated
+    from echoaudit.study.checks import check_claims, check_stated, check_testable
     from echoaudit.study.loader import load_as
     from echoaudit.study.models import ClaimsFile
     from echoaudit.study.typed import Problem
@@ -125,7 +125,8 @@ def read_later(path: Path, study: Any) -> Later:
             for index, claim in enumerate(file.claims)
             if claim.claim in taken
         ]
-        return [*check_stated(file.claims), *check_claims(file.claims, personas), *again]
+        stated = [*check_stated(file.claims), *check_testable(file.claims)]
+        return [*stated, *check_claims(file.claims, personas), *again]
 
     return Later(load_as(ClaimsFile, path, check=problems).claims)
 

@@ -199,12 +199,14 @@ def _compare(treated: Floats, control: Floats, claim: Claim, family: int) -> tup
     # The most favourable claim of the family has to pass alpha / family, so a test that cannot
     # reach it can't support anything. This depends on the numbers of accounts only, not on data.
     reaches = len(treated) > 1 and permutation.smallest_p <= claim.alpha / family
-    decides = reaches or claim.outcome != "bids"
-    within = tests.equivalence_p(t, math.log(claim.smallest_effect))
+    counts = claim.outcome != "bids"
+    decides = reaches or counts
+    within = None if counts else tests.equivalence_p(t, math.log(claim.smallest_effect))
     method: Method = "permutation" if decides else t.name
     p = permutation.p if decides else t.p
     if claim.direction == "equivalent":
-        method, p = "tost", within
+        # Of counts it is not tested (see lacking): no p is small.
+        method, p = "tost", 1.0 if within is None else within
     low, high = t.interval()
     test = Test(
         method=method,

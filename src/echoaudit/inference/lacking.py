@@ -23,6 +23,7 @@ def flaw(examined: Examined) -> tuple[str, str] | None:
     """What was not as planned, with the remedy; ``None`` when evidence is sound."""
     bids = examined.claim.outcome == "bids"
     checks: tuple[Callable[[Examined], tuple[str, str] | None], ...] = (
+        _counts_alike,
         _not_opted_out,
         _untreated,
         _unobserved if bids else _unseen,
@@ -44,6 +45,18 @@ def imprecision(examined: Examined, test: Test | None) -> tuple[str, str] | None
         return None
     sets = examined.claim.outcome != "bids"
     return (_unreachable(examined, test) if sets else None) or _powerless(examined, test)
+
+
+def _counts_alike(examined: Examined) -> tuple[str, str] | None:
+    """Studies can no longer claim it; recordings of those that did are still judged."""
+    claim = examined.claim
+    if claim.direction != "equivalent" or claim.outcome == "bids":
+        return None
+    return (
+        "counts are too coarse to be shown alike: accounts that all have the same count leave no "
+        "spread, and half counts draw small ratios towards 1",
+        "a claim of direction different, whose interval tells how unlike they may be",
+    )
 
 
 def _not_opted_out(examined: Examined) -> tuple[str, str] | None:
@@ -186,6 +199,12 @@ def _powerless(examined: Examined, test: Test) -> tuple[str, str] | None:
     if effect is None:
         return None
     equivalent = claim.direction == "equivalent"
+    if equivalent and effect.account_sd < tests.TOLERANCE:
+        return (
+            "accounts do not differ at all, so nothing says how far a difference could be from "
+            "what was seen",
+            "a measure that tells accounts of one persona apart",
+        )
     useful = claim.smallest_effect if equivalent else USEFUL
     found = effect.detectable
     if found is not None and max(found, 1 / found) <= useful:

@@ -51,6 +51,7 @@ def check_study(study: Study) -> Iterator[Problem]:
     """Sites have names of their own, claims make sense."""
     yield from _sites(study.sites, ("sites",))
     yield from check_stated(study.claims)
+    yield from check_testable(study.claims)
 
 
 def check_stated(claims: Iterable[Claim]) -> Iterator[Problem]:
@@ -74,6 +75,17 @@ def check_stated(claims: Iterable[Claim]) -> Iterator[Problem]:
                     "one correction and one alpha in a family",
                     f"{key}: {agreed}",
                 )
+
+
+def check_testable(claims: Iterable[Claim]) -> Iterator[Problem]:
+    """What new claims may not say, though claims in old recordings may: they are read still."""
+    for index, claim in enumerate(claims):
+        if claim.direction == "equivalent" and claim.measure == "count":
+            found = "direction equivalent of measure count, for which there is no test"
+            yield Problem(
+                ("claims", index, "direction"), found, "higher, lower, different",
+                "direction: different",
+            )  # fmt: skip
 
 
 def _claim(place: Place, claim: Claim) -> Iterator[Problem]:
