@@ -68,6 +68,7 @@ def study(bids: int, seed: int = 1) -> pd.DataFrame:
             "site": pd.array(np.array([f"site-{n}" for n in range(SITES)])[site], dtype=text),
             "slot": pd.array(np.array(["top", "side"])[slot], dtype=text),
             "bidder": pd.array(np.array([f"bidder{n}" for n in range(BIDDERS)])[bidder], text),
+            "forced": pd.array(np.zeros(a.size, dtype=bool), dtype="boolean"),
             "state": pd.array(np.where(bid, "bid", "no-bid"), dtype=text),
             "cpm_usd": np.where(bid, np.exp(log), np.nan),
         }

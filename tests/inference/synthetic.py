@@ -69,6 +69,7 @@ def make_bids(
             "site": site,
             "slot": np.char.add("slot-", (slot + 1).astype(str)),
             "bidder": np.array(BIDDERS)[b],
+            "forced": False,
             "state": np.where(bid, "bid", "no-bid"),
             "cpm_usd": np.where(bid, np.exp(log), np.nan),
         }

@@ -120,3 +120,27 @@ def test_where_nobody_bids_there_is_nothing_to_compare():
     nobody = bids.assign(state="no-bid", cpm_usd=np.nan)
     for measure in ("rate", "value-per-opportunity", "value"):
         assert score_accounts(nobody, NAMES, measure).scored == ()
+
+
+@pytest.mark.parametrize("measure", ["value", "rate", "value-per-opportunity", "maximum"])
+def test_auctions_that_the_visit_started_are_not_compared_with_the_pages_own(measure):
+    """Forced auctions bring a fifth of the price, and one account had to force most of its own."""
+    rng = np.random.default_rng(13)
+    bids = make_bids(13, account_sd=0, noise=0.01, bid_share=1.0, slots=4, sites=12)
+    slots = bids[["account", "site", "slot", "phase"]].drop_duplicates()
+    after = slots["phase"] == "after"
+    mostly = after & (slots["account"] == "fashion-1")
+    slots["forced"] = after & (rng.random(len(slots)) < np.where(mostly, 0.9, 0.3))
+    mixed = bids.drop(columns="forced").merge(slots, on=["account", "site", "slot", "phase"])
+    mixed["cpm_usd"] *= np.where(mixed["forced"], 0.2, 1.0)
+    if measure in ("rate", "value-per-opportunity"):
+        silent = mixed["forced"] & (rng.random(len(mixed)) < 0.8)
+        mixed.loc[silent, "state"] = "no-bid"
+        mixed.loc[silent, "cpm_usd"] = np.nan
+    scores = score_accounts(mixed, NAMES, measure)
+    values = {score.account: score.value for score in scores.scored}
+    others = [value for name, value in values.items() if name != "fashion-1"]
+    assert values["fashion-1"] == pytest.approx(np.mean(others), abs=0.25)
+    if measure == "value":
+        pooled = score_accounts(mixed.assign(forced=False), NAMES, measure)
+        assert pooled.scored[0].value < np.mean(others) - 0.5

@@ -22,9 +22,10 @@ NO_BID_STATES = frozenset({"no-bid"})
 """States in which a bidder answered that it offers nothing: a zero, unlike a failure."""
 MIN_OBSERVATIONS = 5
 """An account with fewer observations in a phase is left out of that phase, and counted."""
-CELL = ("site", "slot", "bidder", "round")
-"""What is alike for all accounts: values are compared within cells only."""
-SLOT = ("site", "slot", "round")
+CELL = ("site", "slot", "bidder", "round", "forced")
+"""What is alike for all accounts: values are compared within cells only. An auction that the visit
+had to start (``forced``) has other units and another moment than one that the page held."""
+SLOT = ("site", "slot", "round", "forced")
 """The cell of the highest bid, which may be any bidder's."""
 HALF_A_BID = 0.5
 """What an account without any bid is taken to have had (see :func:`floor`)."""
