@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echoaudit.inference import sets, tests
-from echoaudit.inference.halves import DIVISIONS, divisions
+from echoaudit.inference.halves import FAMILY, divisions
 
 Floats = NDArray[np.float64]
 ALPHA = calibration.ALPHA
-LEVEL = ALPHA / DIVISIONS
+LEVEL = ALPHA / FAMILY
 TREATED = 3
 SIZES = (4, 6, 8, 12)
 KINDS = ("alike", "every second", "first half", "at random")

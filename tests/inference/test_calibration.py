@@ -50,8 +50,8 @@ def test_twice_the_price_is_found_and_covered_and_families_hold_their_level():
     assert max(row.false_claims, row.family_wise) <= most(RUNS)
 
 
-def most(runs):
-    return 0.05 + 2.6 * math.sqrt(0.05 * 0.95 / runs)
+def most(runs, level=0.05):
+    return level + 2.6 * math.sqrt(level * (1 - level) / runs)
 
 
 @pytest.mark.parametrize("scenario", calibration_sets.SCENARIOS, ids=lambda s: s.name)
@@ -98,10 +98,10 @@ def test_the_simulated_decisions_are_those_of_whole_studies():
 @pytest.mark.parametrize("size", [4, 6, 8])
 def test_the_check_of_controls_holds_its_level_and_notices_kinds(size):
     alike = calibration_controls.measure(size, "alike", 1.0, RUNS, seed=3)
-    assert alike.failed <= most(RUNS)
+    assert alike.failed <= most(RUNS, 0.01)
     for kind in ("every second", "first half"):
         kinds = calibration_controls.measure(size, kind, 6.0, RUNS, seed=3)
-        assert kinds.failed > (0.7 if size == 4 else 0.99)
+        assert kinds.failed > (0.2 if size == 4 else 0.95)
         assert kinds.supported <= most(RUNS)
 
 
@@ -112,8 +112,8 @@ def test_the_check_of_sets_holds_its_level_and_notices_kinds_where_it_can():
         calibration_controls.measure_sets(12, kind, RUNS, seed=3)
         for kind in ("alike", "first half")
     )
-    assert max(alike.failed.values()) <= most(RUNS)
-    assert min(kinds.failed.values()) > 0.5
+    assert max(alike.failed.values()) <= most(RUNS, 0.01)
+    assert min(kinds.failed.values()) > 0.15
 
 
 def test_the_simulated_check_is_that_of_whole_studies():
@@ -123,7 +123,7 @@ def test_the_simulated_check_is_that_of_whole_studies():
         bids = make_bids(seed, **SMALL)
         if seed % 2:
             last = bids["account"].isin(["vanilla-4", "vanilla-5", "vanilla-6"])
-            bids.loc[last & (bids["phase"] == "after"), "cpm_usd"] *= 3
+            bids.loc[last & (bids["phase"] == "after"), "cpm_usd"] *= 9
         claim = Claim(claim="c", treated="fashion", control="vanilla")
         (found,) = conclude_all([claim], {"bids": bids, "delivery": make_delivery()})
         check = found.diagnostics.controls

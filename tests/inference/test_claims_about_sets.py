@@ -138,8 +138,8 @@ def test_controls_of_two_kinds_are_noticed_in_sets_too_if_there_are_enough(measu
     direction = "different" if measure == "distance" else "higher"
     claim = {"outcome": "endpoints", "measure": measure, "direction": direction}
     claim["item"] = "p" if measure == "accounts" else None
-    kinds = [*OWN[:3], *([{"a"}] * 5), *([{"a", *"pqrs"}] * 5)]
-    found = one(claim, tables(kinds, control=10))
+    kinds = [*OWN[:3], *([{"a"}] * 6), *([{"a", *"pqrs"}] * 6)]
+    found = one(claim, tables(kinds, control=12))
     assert (found.state, found.flawed) == ("insufficient", True)
     assert "the first accounts of vanilla from the last ones" in found.reason
     few = one(claim, tables(OWN))

@@ -22,7 +22,7 @@ from echoaudit.inference.conclusion import (
     Sets,
     Test,
 )
-from echoaudit.inference.halves import DIVISIONS, control_check
+from echoaudit.inference.halves import FAMILY, control_check
 from echoaudit.inference.items import BROWSED, Items, items
 from echoaudit.inference.scores import Coded, Score, Scores, code, counted, score_accounts
 
@@ -277,7 +277,7 @@ def _control_scores(control: Arm, claim: Claim) -> ControlCheck | None:
 
     def test(by: str, first: Sequence[str], second: Sequence[str]) -> Halves:
         one, other = (np.array([score[account] for account in half]) for half in (first, second))
-        effect, found = _compare(one, other, either, DIVISIONS)
+        effect, found = _compare(one, other, either, FAMILY)
         able = found.method != "permutation" or _reaches(found.smallest_p, claim)
         return Halves(
             by, (len(one), len(other)), found.method, found.p, found.smallest_p, able,
@@ -288,7 +288,7 @@ def _control_scores(control: Arm, claim: Claim) -> ControlCheck | None:
 
 
 def _reaches(smallest: float, claim: Claim) -> bool:
-    return smallest <= claim.alpha / DIVISIONS
+    return smallest <= claim.alpha / FAMILY
 
 
 # --- sets ---------------------------------------------------------------------------------------
@@ -322,7 +322,7 @@ def _control_sets(
     def judged(first: Sequence[str], second: Sequence[str]) -> Test:
         matrix = np.array([rows[account] for account in (*first, *second)])
         part = Sets(len(things), ())
-        return _test_sets(either, part, matrix, things, len(first), DIVISIONS)[1]
+        return _test_sets(either, part, matrix, things, len(first), FAMILY)[1]
 
     def test(by: str, first: Sequence[str], second: Sequence[str]) -> Halves:
         found = judged(first, second)

@@ -16,7 +16,12 @@ from collections.abc import Callable, Collection, Sequence
 from echoaudit.inference.conclusion import ControlCheck, Halves
 
 DIVISIONS = 2
-"""Tests that a check makes: each is at this part of the claim's level (Bonferroni)."""
+"""Tests that a check makes (Bonferroni)."""
+STRICTNESS = 5
+"""The check's level is this part of the claim's. Where a claim is tested at one in twenty, a sound
+verdict is withheld once in a hundred times: the check costs next to no power."""
+FAMILY = DIVISIONS * STRICTNESS
+"""Each division is tested at this part of the claim's level."""
 MIN_HALF = 2
 """Fewer accounts in a half are a single case."""
 
@@ -45,14 +50,14 @@ def control_check(
     """Divide the ``planned`` accounts and test the ``compared`` ones of the halves.
 
     ``test`` takes the division's name and its halves. The check fails when a division is rejected
-    at ``alpha / DIVISIONS``; it has no power when none could have been, whatever was measured.
+    at ``alpha / FAMILY``; it has no power when none could have been, whatever was measured.
     """
     found = []
     for name, first, second in divisions(planned):
         halves = [[one for one in half if one in compared] for half in (first, second)]
         if min(map(len, halves)) >= MIN_HALF:
             found.append(test(name, *halves))
-    level = alpha / DIVISIONS
+    level = alpha / FAMILY
     able = [one for one in found if one.able]
     return ControlCheck(
         halves=tuple(found),
