@@ -221,6 +221,7 @@ def test_a_world_never_seen_before_is_recovered(lab: Lab) -> None:
         "gateway__trusting": "[gardener-1]",
         "gateway__probe": "true",
         "browser__consent": "accept",
+        "conversation__skills": "3",
     }
     some = {**FEW, "accounts__treated": "2"}
     run = lab.run(
@@ -244,6 +245,26 @@ def test_a_world_never_seen_before_is_recovered(lab: Lab) -> None:
     assert quic["contacted"].any()
     assert set(quic["account"]) >= {"gardener-1"}
     nameless_servers_were_asked(run)
+    skills_that_sound_alike_are_told_apart(run)
+
+
+def skills_that_sound_alike_are_told_apart(run: Run) -> None:
+    """Of two names that sound alike the Echo opens one: the other is known to be confounded."""
+    table = pq.read_table(run.folder / "findings" / "utterances.parquet").to_pandas()
+    talk = table[table["purpose"] == "converse"]
+    alike = {"B0WINEPAIR", "B0WINEPEAR"}
+    decrypted = talk[(talk["account"] == "gardener-1") & talk["skill"].isin(alike)]
+    assert set(decrypted["skill"]) == alike
+    (opened,) = set(decrypted["answerer"])
+    assert (decrypted["confounded"] == (decrypted["skill"] != opened)).all()
+    assert set(decrypted["confidence"]) == {"high"}
+    # Whose traffic nobody reads is told by what the other account heard, or not at all.
+    other = talk[(talk["account"] == "gardener-2") & talk["skill"].isin(alike)]
+    assert not other.loc[other["skill"] == opened, "confounded"].any()
+    assert not (other.loc[other["skill"] != opened, "answered_by"] == "skill").any()
+    assert not talk.loc[talk["skill"] == "B0GARDEN01", "confounded"].any()
+    sessions = table.loc[table["confounded"], "session"].nunique()
+    assert f"in {sessions} session" in run.report.read_text().partition("Another skill answered")[2]
 
 
 def nameless_servers_were_asked(run: Run) -> None:
