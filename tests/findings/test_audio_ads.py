@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 
 from echoaudit.errors import BadInput
+from echoaudit.findings import _own_lists
 from echoaudit.findings.audio_ads import ads_table, counts_table, creatives_table
-from echoaudit.findings.interests import fitting
+from echoaudit.findings.interests import fitting, wordless
 from echoaudit.findings.labels import Label, labelled, parse_labels, read_labels
 from echoaudit.findings.steps import STEPS
 from echoaudit.outcomes.audio_segments import TABLE
@@ -166,3 +167,16 @@ def test_an_ad_fits_an_interest_by_its_words():
     assert list(fitting(NIKE, interests)) == ["Fashion & Style"]
     assert list(fitting("Two glasses of wine.", interests)) == ["Wine & Beverages"]
     assert list(fitting("Nobody is dressed to whine.", interests)) == []
+
+
+def test_an_interest_of_which_the_list_has_no_words_is_told():
+    assert wordless(STUDY) == []
+    (line,) = wordless({"personas": [{"interest": "Fashion & Style"}, {"interest": "Falconry"}]})
+    assert "no ad can be said to fit 'Falconry'" in line
+
+
+def test_findings_name_the_lists_that_ads_were_read_by(segments):
+    empty = TABLE.empty()
+    heard = {"ads": empty, "audio_ads": ads_table(segments, {}), "audio_segments": segments}
+    assert set(_own_lists(heard)) == {"brands.yaml", "ad_phrases.yaml", "interests.yaml"}
+    assert _own_lists(dict.fromkeys(heard, empty)) == {}

@@ -6,8 +6,10 @@ or where the recording lies.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +111,23 @@ def compute(
     if recording.amendments:
         provenance["recording"]["amended"] = recording.amendments
     notes = warnings(tables, conclusions)
+    if _has_ads(tables):
+        from echoaudit.findings.interests import wordless
+
+        notes = (*notes, *wordless(recording.study))
     return Findings(tables, conclusions, provenance, notes, labels, later)
+
+
+def _has_ads(tables: Mapping[str, pd.DataFrame]) -> bool:
+    return bool(len(tables["ads"]) or len(tables["audio_ads"]))
+
+
+def _own_lists(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """SHA-256 of the lists that come with echoaudit and that streams and ads were read by."""
+    used = ["brands.yaml", "ad_phrases.yaml"] if len(tables["audio_segments"]) else []
+    used += ["interests.yaml"] if _has_ads(tables) else []
+    place = resources.files("echoaudit.outcomes.lists")
+    return {name: hashlib.sha256(place.joinpath(name).read_bytes()).hexdigest() for name in used}
 
 
 def _provenance(
@@ -119,6 +137,8 @@ def _provenance(
     labels: Labels,
 ) -> dict[str, Any]:
     used: dict[str, Any] = {"lists": [one.model_dump() for one in lists]} if lists else {}
+    if own := _own_lists(tables):
+        used["own_lists"] = own
     if labels.rows:
         used["labels"] = {"sha256": labels.sha256, "segments": len(labels.rows)}
     return {

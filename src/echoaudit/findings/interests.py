@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from echoaudit.errors import BadInput
 from echoaudit.findings.people import personas_of
+from echoaudit.outcomes.visits import plain
 
 
 class _List(BaseModel):
@@ -29,11 +30,22 @@ def interests_of(study: Mapping[str, Any]) -> list[str]:
 def fitting(text: str, interests: Sequence[str]) -> Iterator[str]:
     """Those of ``interests`` of which the text has a word."""
     known = lexicon()
-    plain = " ".join(re.findall(r"[a-z0-9]+", text.lower().replace("'", "")))
+    spoken = " ".join(re.findall(r"[a-z0-9]+", text.lower().replace("'", "")))
     for interest in interests:
         words = known.get(interest, ())
-        if any(re.search(rf"\b{re.escape(word)}(es|s)?\b", plain) for word in words):
+        if any(re.search(rf"\b{re.escape(word)}(es|s)?\b", spoken) for word in words):
             yield interest
+
+
+def wordless(study: Mapping[str, Any]) -> list[str]:
+    """A line on the study's interests of which the list has no words, where there are any."""
+    unknown = [name for name in interests_of(study) if name not in lexicon()]
+    if not unknown:
+        return []
+    names = ", ".join(repr(plain(name)) for name in unknown)
+    return [
+        f"Interests without words: no ad can be said to fit {names}; the list has none of them."
+    ]
 
 
 @cache
