@@ -17,7 +17,11 @@ twelve bidders. ``--loads`` of them (40) are visited in turn by
   some requests of workers. Nobody waits for those.)
 
 Prints how much of the server's log each has seen, how many bids are recorded in the state that the
-exchange's log implies, and pages a minute. The exit code is 1 when echoaudit has missed anything.
+exchange's log implies, and pages a minute. On a slow machine Prebid's time is over before answers
+that the exchange sent at once have come: such bids are rightly recorded as timeouts, and their
+requests as given up. They are told in a line of their own and compared with nothing, provided that
+the recorded times show that Prebid's time was over; any other difference counts as missed. The exit
+code is 1 when echoaudit has missed anything.
 Playwright is skipped when it is not installed (``uv pip install --group dev``).
 """
 
@@ -33,9 +37,11 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from echoaudit.instruments.browser import Browser, chromium
 from echoaudit.instruments.browser.visit import IDLE
@@ -51,6 +57,8 @@ SLOTS = ("top", "side")
 TIMEOUT_MS = 1000
 LATE = 1.3
 """Seconds that a late bidder takes."""
+SLACK_MS = 20
+"""By how much two of the browser's clocks may differ."""
 TOO_DEAR = 100.0
 ANSWERS = ("bid", "bid", "no-bid", "late", "broken", "too-dear")
 """What bidder 1, 2, 3 … answers, over and over."""
@@ -212,6 +220,10 @@ class Tally:
     seen: Counter[str] = field(default_factory=Counter)
     logged: Counter[str] = field(default_factory=Counter)
     surplus: Counter[str] = field(default_factory=Counter)
+    given_up: Counter[str] = field(default_factory=Counter)
+    """Bids and responses that came after Prebid's time, though the exchange answered at once."""
+    wrong: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Bids recorded otherwise: the exchange's answer and the state recorded."""
 
     def compare(self, kind: str, recorded: Counter[Any], logged: Counter[Any]) -> None:
         """Count what of the log was recorded, and what was recorded besides."""
@@ -252,6 +264,16 @@ def check_recording(tally: Tally, folder: Path, log: list[Any], auctions: list[A
     sent = [entry for entry in har if not entry["_fromCache"]]
     url = [(entry["request"]["method"], entry["request"]["url"]) for entry in sent]
     late = {bidder_host(n) for n in range(BIDDERS) if ANSWERS[n % len(ANSWERS)] == "late"}
+    cut = Counter(
+        (entry["request"]["method"], entry["request"]["url"])
+        for entry in sent
+        if was_cut_off(entry) and urlsplit(entry["request"]["url"]).hostname not in late
+    )
+    answered = Counter((s.method, s.url, s.status) for s in log if s.host not in late)
+    for (method, address), number in cut.items():
+        status = next((s.status for s in log if (s.method, s.url) == (method, address)), 0)
+        answered[method, address, status] -= number
+    tally.given_up["responses"] += cut.total()
     tally.compare("requests", Counter(url), Counter((s.method, s.url) for s in log))
     tally.compare(
         "responses",
@@ -260,7 +282,7 @@ def check_recording(tally: Tally, folder: Path, log: list[Any], auctions: list[A
             for u, entry in zip(url, sent, strict=True)
             if entry["_error"] != GIVEN_UP
         ),
-        Counter((s.method, s.url, s.status) for s in log if s.host not in late),
+        +answered,
     )
     tally.compare(
         "set-cookie",
@@ -283,12 +305,39 @@ def check_recording(tally: Tally, folder: Path, log: list[Any], auctions: list[A
     )
     bids = json.loads((folder / "bids.json").read_text())
     answers = dict(auctions)
-    recorded = Counter(
-        (bid["request"], answers.get(bid["request"]))
+    overdue = {
+        bid["request"]
         for bid in bids
-        if bid["state"] in STATES.get(answers.get(bid["request"], ""), ())
-    )
-    tally.compare("bids", recorded, Counter(auctions))
+        if bid["state"] == "timeout" and answers.get(bid["request"], "late") != "late"
+        and came_too_late(bid, sent)
+    }  # fmt: skip
+    tally.given_up["bids"] += len(overdue)
+    recorded: Counter[Any] = Counter()
+    for bid in bids:
+        answer = answers.get(bid["request"], "")
+        if bid["request"] in overdue:
+            continue
+        if bid["state"] in STATES.get(answer, ()):
+            recorded[bid["request"], answer] += 1
+        else:
+            tally.wrong[answer, bid["state"]] += 1
+    asked = Counter(auction for auction in auctions if auction[0] not in overdue)
+    tally.compare("bids", recorded, asked)
+
+
+def was_cut_off(entry: Any) -> bool:
+    """Whether the page gave up a request when Prebid's time was over."""
+    return entry["_error"] == GIVEN_UP and entry["time"] >= TIMEOUT_MS - SLACK_MS
+
+
+def came_too_late(bid: Any, sent: list[Any]) -> bool:
+    """Whether a bid's answer was not there when Prebid's time was over, by the recorded times."""
+    for entry in sent:
+        if bid["request"] in entry["request"].get("postData", {}).get("text", ""):
+            began = datetime.fromisoformat(entry["startedDateTime"]).timestamp()
+            over = bid["time"] + (TIMEOUT_MS - SLACK_MS) / 1000
+            return entry["_error"] == GIVEN_UP or began + entry["time"] / 1000 >= over
+    return False
 
 
 class Playwright:
@@ -418,6 +467,12 @@ def main() -> int:
         ratio = f"{tally.rate / peer.rate:.2f}" if peer else "-"
         shares = " | ".join(tally.share(kind) for kind in KINDS)
         print(f"| {name} | {shares} | {tally.rate:.1f} | {ratio} |")
+    for name, tally in tallies.items():
+        if tally.given_up.total():
+            told = ", ".join(f"{n} {kind}" for kind, n in sorted(tally.given_up.items()))
+            print(f"{name}: after Prebid's time: {told}")
+        for (answer, state), number in sorted(tally.wrong.items()):
+            print(f"{name}: {number} bids answered with {answer!r} are recorded as {state!r}")
     if peer is None:
         print("playwright is not installed: uv pip install --group dev", file=sys.stderr)
     whole = all(tally.is_whole for name, tally in tallies.items() if name != "playwright")

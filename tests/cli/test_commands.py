@@ -48,6 +48,13 @@ def test_the_readme_lists_every_command() -> None:
     assert listed == leaves
 
 
+def test_the_help_of_import_names_every_kind_of_evidence() -> None:
+    told = COMMANDS["import"].lower().replace("-", "")
+    kinds = {name.split()[1] for name, _ in commands() if name.startswith("import ")}
+    assert "openwpm" in kinds
+    assert {kind for kind in kinds if kind not in told} == set()
+
+
 def spelt_out(row: str) -> Iterator[str]:
     r"""The commands of a row such as ``lists update\|show``."""
     words = (w.split(r"\|") for w in row.split() if re.fullmatch(r"[a-z]+(\\\|[a-z]+)*", w))

@@ -19,7 +19,7 @@ from echoaudit.errors import EchoauditError, ExitCode
 COMMANDS = {
     "plan": "Power and cost of a study before it runs.",
     "run": "Run a study: speak, capture, crawl, conclude, report; resumes.",
-    "import": "Bring others' evidence into a recording: pcap, Pi-hole, mitmproxy, HAR.",
+    "import": "Bring others' evidence in: pcap, Pi-hole, mitmproxy, HAR, OpenWPM, interests.",
     "replay": "Compute findings and report again from a recording.",
     "report": "Write the report of a recording.",
     "table": "Print a table of findings: endpoints, shares, bids and others.",
