@@ -9,9 +9,8 @@ import pandas as pd
 
 from echoaudit.inference import Conclusion
 from echoaudit.inference.arms import TOPIC
-from echoaudit.inference.scores import MIN_OBSERVATIONS
-from echoaudit.inference.sentence import CORRECTION
-from echoaudit.inference.tests import EXACT_LABELINGS
+from echoaudit.inference.sentence import THINGS
+from echoaudit.report.analysis import analysis
 from echoaudit.report.text import count, listed, moment
 
 Tables = Mapping[str, pd.DataFrame]
@@ -21,9 +20,9 @@ def method(info: Mapping[str, Any], tables: Tables, conclusions: Sequence[Conclu
     """Paragraphs on design, treatment, measurement and analysis, from what was recorded."""
     imported = _part(_part(info, "config"), "imported")
     if imported:
-        return [_imported(imported, tables["steps"]), *_analysis(conclusions)]
+        return [_imported(imported, tables["steps"]), *analysis(conclusions)]
     found = [_design(tables["steps"]), _speech(info, tables), _web(info, tables)]
-    return [*found, *_analysis(conclusions)]
+    return [*found, *analysis(conclusions)]
 
 
 def _design(steps: pd.DataFrame) -> str:
@@ -134,80 +133,11 @@ def _banners(browser: Mapping[str, Any], steps: pd.DataFrame) -> str:
     )
 
 
-def _analysis(conclusions: Sequence[Conclusion]) -> list[str]:
-    if not conclusions:
-        return ["No claim was stated, so nothing was tested."]
-    first = next((c for c in conclusions if c.outcome == "bids"), conclusions[0])
-    baseline = (
-        "the score after the treatment minus the score before"
-        if first.rounds_before
-        else "the score after the treatment, for there was no baseline"
-    )
-    found = [
-        "The unit of analysis is the account, since what a persona does is done to accounts and "
-        "bids of one account are not independent. An account’s score is its effect in a "
-        "least-squares fit of log prices on account and cell, where a cell is a site, slot, "
-        f"bidder and round; compared is {baseline}. Accounts with fewer than {MIN_OBSERVATIONS} "
-        "comparable observations in a phase are left out and counted. Timeouts, errors and "
-        "rejected bids are neither bids nor zeros.",
-        _tests(conclusions),
-    ]
-    return [*found, *_families(conclusions)]
-
-
-def _families(conclusions: Sequence[Conclusion]) -> list[str]:
-    """How p values are corrected, family by family, and which claims are no predictions."""
-    families = {
-        (c.family, c.exploratory, c.registered): (c.test.family, c.test.correction, c.alpha)
-        for c in conclusions
-        if c.test is not None and c.test.family > 1
-    }
-    found = [
-        f"p values of the {size} claims of family {name} are corrected by "
-        f"{CORRECTION[correction]}’s method; each claim is judged at {alpha:g}."
-        for (name, _, _), (size, correction, alpha) in families.items()
-    ]
-    questions = sum(c.exploratory for c in conclusions)
-    if questions:
-        found.append(
-            f"{count(questions, 'claim')} of {len(conclusions)} are exploratory: questions rather "
-            "than predictions, to be confirmed by another study."
-        )
-    later = sum(not c.registered for c in conclusions)
-    if later:
-        found.append(f"{count(later, 'claim')} of them were stated after the run.")
-    return found
-
-
-def _tests(conclusions: Sequence[Conclusion]) -> str:
-    methods = {c.test.method for c in conclusions if c.test is not None}
-    parts = []
-    if "permutation" in methods:
-        parts.append(
-            "Scores were compared by permuting the accounts’ labels with the studentised "
-            f"difference of means (all labelings up to {EXACT_LABELINGS:,}, else random ones)"
-        )
-    if methods & {"pooled", "welch"}:
-        parts.append(
-            "Where the number of accounts is too small for permutation to reach the level asked, "
-            "a t test decided, which assumes normal scores"
-        )
-    if "crawford-howell" in methods:
-        parts.append(
-            "A single account was compared with the controls by Crawford and Howell’s t test"
-        )
-    parts.append(
-        "Effects are ratios of geometric means with 95 % intervals from the t distribution over "
-        "accounts; a claim’s p is one-sided when the claim names a direction"
-    )
-    return ". ".join(parts) + "."
-
-
 def limits(info: Mapping[str, Any], conclusions: Sequence[Conclusion]) -> list[str]:
     """What a reader must not conclude."""
     found = [
-        "A supported claim says that bids for these accounts differ and that chance is an "
-        "unlikely cause. It does not say why: the path from the speaker to the bidder runs "
+        f"A supported claim says that {_what(conclusions)} and that chance is an "
+        "unlikely cause. It does not say why: the path from the speaker to a bid or an ad runs "
         "through servers that nobody outside can see.",
         "Who contacts whom is seen from outside: names come from TLS, QUIC and DNS, and "
         "encrypted content was not read unless a device trusted the gateway.",
@@ -224,6 +154,14 @@ def limits(info: Mapping[str, Any], conclusions: Sequence[Conclusion]) -> list[s
             "been missed.",
         )
     return found
+
+
+def _what(conclusions: Sequence[Conclusion]) -> str:
+    """What a supported claim of these is about; one of equivalence says the contrary."""
+    outcomes = dict.fromkeys(c.outcome for c in conclusions)
+    things = [THINGS.get(outcome, outcome) for outcome in outcomes] or ["what was compared"]
+    alike = any(c.direction == "equivalent" for c in conclusions)
+    return f"{listed(things, 12)} of these accounts differ{' (or are alike)' * alike}"
 
 
 def versions(info: Mapping[str, Any], provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
