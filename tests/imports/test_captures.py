@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
+import subprocess
+import sys
 
+import pandas as pd
 import pytest
 from captures_kit import ECHO, ECHO_MAC, START, pcap, pcapng, secure
 from import_kit import brought, endpoints, refused, run, sources
@@ -122,6 +126,33 @@ def test_one_bad_file_among_good_ones_leaves_nothing(tmp_path, files) -> None:
 )
 def test_unusable_options_are_named(tmp_path, files, options, says) -> None:
     assert refused("pcap", files[0], *options, into=tmp_path / "tv").startswith(says)
+
+
+def test_standard_input_is_kept_and_read_as_a_file_is(tmp_path, files) -> None:
+    given = files[2].read_bytes()
+    command = [sys.executable, "-m", "echoaudit", "import", "pcap", "-", "--into", tmp_path / "tv"]
+    subprocess.run(command, input=given, check=True, capture_output=True)
+    (step,) = Recording.open(tmp_path / "tv").steps()
+    assert step.id == "imported-1/sessions/01-stdin"
+    assert step.json("source.json")["sha256"] == hashlib.sha256(given).hexdigest()
+    same = brought("pcap", files[2], into=tmp_path / "same")
+    columns = ["witness", "packets", "bytes_up", "bytes_down"]
+    once = endpoints(Recording.open(tmp_path / "tv"))[columns]
+    pd.testing.assert_frame_equal(once, endpoints(same)[columns])
+
+
+def test_a_pipe_can_be_named(tmp_path, files) -> None:
+    pipe = tmp_path / "live.pcap"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["sh", "-c", 'cat "$0" > "$1"', files[0], pipe]) as writer:
+        recording = brought("pcap", pipe, into=tmp_path / "tv")
+    assert writer.returncode == 0
+    assert list(endpoints(recording).index) == ["play.podtrac.com"]
+
+
+def test_standard_input_can_be_read_once_and_must_be_a_capture(tmp_path) -> None:
+    assert refused("pcap", "-", "-", into=tmp_path / "tv").startswith("-: standard input can be")
+    assert "no packet could be read: empty file" in refused("pcap", "-", into=tmp_path / "tv")
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path) -> None:

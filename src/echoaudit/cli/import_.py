@@ -79,7 +79,8 @@ def pcap(
 ) -> int:
     """Bring pcap or pcapng FILEs (plain, gzip or zstd) in, each as a session.
 
-    The file's name is the session's label. Sessions are in the order of their first packets.
+    A FILE of - is standard input; pipes can be named, too. The file's name is the session's
+    label. Sessions are in the order of their first packets.
     """
     from echoaudit.imports import Device, captures
 

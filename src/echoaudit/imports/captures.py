@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from echoaudit.errors import BadInput
-from echoaudit.imports.source import Source, copy, magic, shown
+from echoaudit.imports.source import STDIN, Source, copy, magic, shown
 from echoaudit.imports.staging import Staged
 from echoaudit.outcomes.traffic import Traffic, read_capture
 
@@ -56,6 +57,10 @@ def stage(
     Raises:
         BadInput: a file is no capture or holds no packet that could be read.
     """
+    if files.count(STDIN) > 1:
+        raise BadInput("standard input can be read once; found it twice", file="-")
+    if STDIN in files and sys.stdin.isatty():
+        raise BadInput("nothing is piped in; example: tcpdump -w - | echoaudit ...", file="-")
     return [
         _one(path, scratch / f"capture-{number}", device, kind)
         for number, path in enumerate(files, start=1)
@@ -70,7 +75,8 @@ def _one(path: Path, folder: Path, device: Device, kind: Literal["session", "idl
     form = magic(given)
     given.rename(folder / ("traffic.pcapng" if form == "pcapng" else "traffic.capture"))
     notes = tuple(traffic.notes.lines())
-    label = _SUFFIXES.sub("", shown(path.name))
+    name = "stdin" if path == STDIN else shown(path.name)
+    label = _SUFFIXES.sub("", name)
     return Staged(
         label=label,
         kind=kind,
@@ -82,7 +88,7 @@ def _one(path: Path, folder: Path, device: Device, kind: Literal["session", "idl
             "device": {"mac": device.mac, "ip": device.ip, "policy": None},
         },
         folder=folder,
-        source=Source(shown(path.name), form, digest, size, traffic.packets, notes),
+        source=Source(name, form, digest, size, traffic.packets, notes),
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from echoaudit.errors import BadInput
 
@@ -57,21 +58,32 @@ def shown(text: str, limit: int = 120) -> str:
     return _UNPRINTABLE.sub("?", text)[:limit]
 
 
+STDIN = Path("-")
+"""What stands for standard input among files."""
+
+
 def copy(path: Path, target: Path) -> tuple[str, int]:
-    """Copy a file byte by byte; its SHA-256 and length.
+    """Copy a file, a pipe or standard input (``-``) byte by byte; its SHA-256 and length.
 
     Raises:
-        BadInput: missing, unreadable or not a regular file.
+        BadInput: missing, unreadable, neither a regular file nor a pipe.
     """
+    if path == STDIN:
+        return _copy(sys.stdin.buffer, target)
     if not path.exists():
         raise BadInput("there is no such file", file=shown(str(path)))
-    if not path.is_file():
+    if not path.is_file() and not path.is_fifo():
         raise BadInput("not a regular file", file=shown(str(path)))
     try:
-        with path.open("rb") as source, target.open("xb") as out:
-            shutil.copyfileobj(source, out, 1 << 20)
+        with path.open("rb") as source:
+            return _copy(source, target)
     except PermissionError as error:
         raise BadInput("may not be read", file=shown(str(path))) from error
+
+
+def _copy(source: BinaryIO, target: Path) -> tuple[str, int]:
+    with target.open("xb") as out:
+        shutil.copyfileobj(source, out, 1 << 20)
     with target.open("rb") as whole:
         return hashlib.file_digest(whole, "sha256").hexdigest(), target.stat().st_size
 
