@@ -88,7 +88,11 @@ def life(folder: Path) -> dict[str, Any]:
         said["still online"] = room.online()
         said["down"] = room.say("gateway", "down", "--json")
         said["after"] = kit._state_of_network()
-        said["programs"] = kit._running("dnsmasq.conf") + kit._running("gateway\0up")
+        said["programs"] = [
+            process
+            for part in ("dnsmasq.conf", "gateway\0up", "guardian.py")
+            for process in kit._running(part)
+        ]
         said["kept"] = [str(p.relative_to(folder)) for p in (folder / "state").rglob("*")]
     return said
 
@@ -125,14 +129,24 @@ def mishaps(folder: Path) -> dict[str, Any]:
 
 
 def killed(folder: Path) -> dict[str, Any]:
-    """Killed twice: put back by `down`, and by the next `up` with another configuration."""
+    """Killed three times: put back at once; with its guardian, by `down` and by the next `up`."""
     room, said = Room(folder), {}
     with kit.machine(folder, ["a-1"]):
         said["before"] = kit._state_of_network()
-        for then in ("down", "up"):
+        for then in ("alone", "down", "up"):
             room.say("gateway", "up", "--detach")
-            os.kill(room.process(), signal.SIGKILL)
+            (guardian,) = kit._running("guardian.py")
+            if then != "alone":
+                os.kill(guardian, signal.SIGKILL)
+            # With all that is in its session and group.
+            os.killpg(os.getpgid(room.process()), signal.SIGKILL)
             until(lambda: not kit._running("gateway/dnsmasq.conf"))
+            if then == "alone":
+                until(lambda: not kit._running("guardian.py"))
+                said["guarded"] = kit._state_of_network()
+                said["guardian"] = (folder / "state/echoaudit/gateway/guardian.log").read_text()
+                said["status guarded"] = room.status()
+                continue
             said[f"killed {then}"] = kit._state_of_network()
             if then == "down":
                 said["status"] = room.status()

@@ -102,9 +102,13 @@ def test_whatever_happens_to_it_the_speaker_regains_its_internet(tmp_path: Path)
     assert said["after"].startswith(CLEAN)
 
 
-def test_after_a_kill_down_or_the_next_up_removes_what_was_left(tmp_path: Path) -> None:
+def test_after_a_kill_nothing_is_left_and_else_down_or_the_next_up_removes_it(
+    tmp_path: Path,
+) -> None:
     said = played("killed", tmp_path)
     assert said["before"].startswith(CLEAN)
+    assert said["guarded"] == said["before"], said["guardian"]
+    assert said["status guarded"][1]["state"] == "down"
     for then in ("down", "up"):
         assert "table inet echoaudit" in said[f"killed {then}"]
         assert "192.168.77.1/24" in said[f"killed {then}"]

@@ -293,7 +293,7 @@ def crash(folder: Path) -> dict[str, Any]:
         alive = _programs()
         runner.kill()
         runner.wait()
-        until(lambda: not _programs())
+        until(lambda: not _programs() and not _running("guardian.py"))
         killed = {"programs": _programs(), "network": _state_of_network()}
         with Gateway(found, devices, folder / "gateway") as gateway:
             ip = gateway.wait_for("a-1", PATIENCE)

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from echoaudit.errors import Unavailable
-from echoaudit.instruments.gateway import doh, links, resolver, restoring, rules, seat
+from echoaudit.instruments.gateway import doh, guardian, links, resolver, restoring, rules, seat
 from echoaudit.instruments.gateway.blocklist import read_blocklists
 from echoaudit.instruments.gateway.child import Child, need_program
 from echoaudit.instruments.gateway.lan import Client, Lan, lan_of
@@ -97,6 +97,7 @@ class Gateway:
             self._state.chmod(0o700)
             stack.enter_context(seat.take(self.about))
             restoring.clear()
+            stack.enter_context(guardian.watched(self._state / "guardian.log"))
             self._served = self._serve()
             self._seat = stack.pop_all()
         return self

@@ -80,7 +80,9 @@ def take_down() -> Down:
         raise Unavailable(f"this needs {' and '.join(missing)}", fix="run as root (sudo)")
     found = seat.holder()
     if found is None:
-        return "cleared" if restoring.clear() else "nothing"
+        # What watched over a killed gateway may be at it just now.
+        with seat.keep_free():
+            return "cleared" if restoring.clear() else "nothing"
     if found.purpose == "run":
         raise Unavailable(str(found), fix=found.fix)
     _end(found)
@@ -100,7 +102,8 @@ def _end(found: seat.Holder) -> None:
             fix=f"kill -9 {found.pid}, then run the same command",
         )
     # It may have been killed meanwhile by somebody less patient.
-    restoring.clear()
+    with seat.keep_free():
+        restoring.clear()
 
 
 State = Literal["up", "run", "down", "trouble", "left behind"]

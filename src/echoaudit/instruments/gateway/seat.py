@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ Purpose = Literal["run", "up"]
 
 _NAME = "\0echoaudit-gateway"
 _PATIENCE = 10.0
+_POLL = 0.05
 _MOST = 2**16
 
 
@@ -53,11 +55,7 @@ def take(about: Callable[[], Mapping[str, Any]]) -> Iterator[None]:
     Raises:
         Unavailable: another process is the gateway.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as seat:
-        try:
-            seat.bind(_NAME)
-        except OSError as error:
-            raise _taken() from error
+    with keep_free() as seat:
         seat.listen()
         answers = threading.Thread(target=_answer, args=(seat, about), daemon=True)
         answers.start()
@@ -66,6 +64,28 @@ def take(about: Callable[[], Mapping[str, Any]]) -> Iterator[None]:
         finally:
             seat.shutdown(socket.SHUT_RDWR)
             answers.join(_PATIENCE)
+
+
+@contextmanager
+def keep_free() -> Iterator[socket.socket]:
+    """Have nobody else become the gateway, without being one: no process is named as the holder.
+
+    Who else does so (it clears up after a killed gateway) is waited for.
+
+    Raises:
+        Unavailable: another process is the gateway.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as seat:
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                seat.bind(_NAME)
+                break
+            except OSError as error:
+                if holder() is not None or time.monotonic() > end:
+                    raise _taken() from error
+                time.sleep(_POLL)
+        yield seat
 
 
 def require_free() -> None:
