@@ -96,7 +96,7 @@ def leave_evidence(folder, step, rng, clock):
     )  # fmt: skip
 
 
-def record(folder, study=STUDY, skip=()):
+def record(folder, study=STUDY, skip=(), *, ended=True):
     steps = list(planned())
     tracks = [{"account": a, "steps": [s for s in steps if s["account"] == a]} for a, _ in ACCOUNTS]
     rng = np.random.default_rng(1)
@@ -115,7 +115,8 @@ def record(folder, study=STUDY, skip=()):
             data = {k: v for k, v in step.items() if k not in ("id", "kind")}
             with recording.step(step["id"], step["kind"], **data) as place:
                 leave_evidence(place, step, rng, START + 10 * number)
-        recording.seal()
+        if ended:
+            recording.seal()
     return folder
 
 
@@ -250,6 +251,11 @@ def test_unfinished_steps_are_said_aloud(tmp_path):
     assert steps.loc["fashion-2/visits/a1-news", "state"] == "missing"
     assert any("not finished" in warning for warning in found.warnings)
     assert found.conclusions[0].treated.unscored == ("fashion-2",)
+    assert "not finished" not in str(found.conclusions[0].reason)
+    still = Recording.open(record(tmp_path / "still", skip=skip, ended=False))
+    interim = findings.compute(still).conclusions[0]
+    assert (interim.state, interim.test) == ("insufficient", found.conclusions[0].test)
+    assert interim.reason.startswith("not finished: 1 of ")
 
 
 def test_a_recording_without_any_evidence_still_has_findings(tmp_path):

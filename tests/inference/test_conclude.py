@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from synthetic import make_bids, make_delivery
 from test_scores import silenced
 
-from echoaudit.inference import conclude, conclude_all
+from echoaudit.inference import Unfinished, conclude, conclude_all
 from echoaudit.inference.halves import divisions
 from echoaudit.study.models import Claim
 
@@ -165,6 +165,17 @@ def test_bids_that_vanish_are_found_as_a_lower_rate():
     assert value.state == "insufficient"
     assert value.reason.startswith("only 1 of 3 accounts of fashion have bids")
     assert "measure rate" in value.needed
+
+
+def test_a_study_that_still_runs_has_numbers_and_no_verdict():
+    tables = {"bids": make_bids(1, lift=3), "delivery": make_delivery()}
+    late = CLAIM.model_copy(update={"claim": "late"})
+    found = conclude_all([CLAIM], tables, [late], Unfinished(3, 400))
+    done = conclude_all([CLAIM], tables, [late])
+    assert [one.state for one in done] == ["supported"] * 2
+    assert [(one.state, one.flawed) for one in found] == [("insufficient", True)] * 2
+    assert found[0].reason.startswith("not finished: 3 of 400 planned steps")
+    assert (found[0].effect, found[0].test) == (done[0].effect, done[0].test)
 
 
 def test_a_crawl_that_mostly_failed_is_insufficient():

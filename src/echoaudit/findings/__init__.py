@@ -23,7 +23,7 @@ from echoaudit.findings.store import arrow, digest, read_folder, write_folder, w
 if TYPE_CHECKING:
     import pandas as pd
 
-    from echoaudit.inference import Conclusion
+    from echoaudit.inference import Conclusion, Unfinished
     from echoaudit.lists import Installed
     from echoaudit.recording import Recording
 
@@ -102,7 +102,8 @@ def compute(
     judged = {**tables, "bids": opportunities(tables["bids"], tables["steps"])}
     stated = claims_of(recording.study)
     asked = about_interests([*stated, *later.claims], tables["data_requests"])
-    conclusions = tuple(conclude_all(stated, judged, [*later.claims, *asked]))
+    unfinished = _unfinished(recording, tables["steps"])
+    conclusions = tuple(conclude_all(stated, judged, [*later.claims, *asked], unfinished))
     provenance = _provenance(recording, tables, lists, labels)
     if later.claims:
         provenance["claims"] = {"sha256": later.sha256, "stated_after_the_run": len(later.claims)}
@@ -128,6 +129,17 @@ def _own_lists(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     used += ["interests.yaml"] if _has_ads(tables) else []
     place = resources.files("echoaudit.outcomes.lists")
     return {name: hashlib.sha256(place.joinpath(name).read_bytes()).hexdigest() for name in used}
+
+
+def _unfinished(recording: Recording, steps: pd.DataFrame) -> Unfinished | None:
+    """How far a run is that has not come to its end; ``None`` once it is sealed or lacks nothing.
+
+    A run whose steps failed ends and is sealed, and so is others' evidence when it is imported.
+    """
+    from echoaudit.inference import Unfinished
+
+    missing = int((steps["state"] == "missing").sum())
+    return Unfinished(missing, len(steps)) if missing and not recording.was_sealed else None
 
 
 def _provenance(

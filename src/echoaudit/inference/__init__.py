@@ -6,5 +6,6 @@ other, however many there are. ``docs/inference.md`` explains the methods and th
 
 from echoaudit.inference.conclude import conclude, conclude_all
 from echoaudit.inference.conclusion import Conclusion
+from echoaudit.inference.lacking import Unfinished
 
-__all__ = ["Conclusion", "conclude", "conclude_all"]
+__all__ = ["Conclusion", "Unfinished", "conclude", "conclude_all"]

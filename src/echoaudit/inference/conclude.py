@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from echoaudit.inference import tests
 from echoaudit.inference.conclusion import Conclusion, State
 from echoaudit.inference.examine import Examined, Facts, examine
-from echoaudit.inference.lacking import flaw, imprecision
+from echoaudit.inference.lacking import Unfinished, flaw, imprecision, interim
 from echoaudit.inference.rounding import rounded
 from echoaudit.inference.sentence import verdict
 
@@ -26,7 +26,10 @@ def conclude(claim: Claim, bids: pd.DataFrame, delivery: pd.DataFrame) -> Conclu
 
 
 def conclude_all(
-    claims: Sequence[Claim], tables: Mapping[str, pd.DataFrame], later: Sequence[Claim] = ()
+    claims: Sequence[Claim],
+    tables: Mapping[str, pd.DataFrame],
+    later: Sequence[Claim] = (),
+    unfinished: Unfinished | None = None,
 ) -> list[Conclusion]:
     """Judge claims, each family with its own correction.
 
@@ -34,7 +37,8 @@ def conclude_all(
     ``account, persona`` and the counts ``arms.COUNTS``; claims about sets also need the tables that
     ``items.items`` names. A claim without a test counts in its family with p = 1. ``later`` are
     claims that were stated after the run: exploratory, whatever they say of themselves, and in
-    families of their own.
+    families of their own. ``unfinished`` says that the study still runs: its numbers are interim
+    and no claim gets a verdict, for who may stop when it suits finds something sooner or later.
     """
     stated = [(claim, True) for claim in claims] + [(claim, False) for claim in later]
     families: dict[tuple[object, ...], list[int]] = defaultdict(list)
@@ -47,14 +51,18 @@ def conclude_all(
         p_values = [one.test.p if one.test else 1.0 for one in examined]
         corrected = tests.corrected(p_values, examined[0].claim.correction)
         for number, one, p in zip(members, examined, corrected, strict=True):
-            found[number] = rounded(_decide(one, p, registered=stated[number][1]))
+            found[number] = rounded(
+                _decide(one, p, registered=stated[number][1], unfinished=unfinished)
+            )
     return [found[number] for number in range(len(stated))]
 
 
-def _decide(examined: Examined, p_corrected: float, *, registered: bool) -> Conclusion:
+def _decide(
+    examined: Examined, p_corrected: float, *, registered: bool, unfinished: Unfinished | None
+) -> Conclusion:
     claim = examined.claim
     test = replace(examined.test, p_corrected=p_corrected) if examined.test else None
-    flawed = flaw(examined)
+    flawed = (interim(unfinished) if unfinished else None) or flaw(examined)
     reason, needed = flawed or imprecision(examined, test) or (None, None)
     state: State
     if reason is not None:

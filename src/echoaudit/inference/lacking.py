@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from echoaudit.inference import tests
 from echoaudit.inference.arms import opted_out, treatment, was_treated
@@ -17,6 +18,24 @@ USEFUL = 2.0
 """A test that would miss even this ratio cannot say "not supported", only "insufficient"."""
 COMPLETE_FLOOR = 0.5
 """Below this share of complete visits, or of observed accounts, an arm has not been observed."""
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """How far a study is that still runs."""
+
+    missing: int
+    """Planned steps that have not ended yet."""
+    planned: int
+
+
+def interim(unfinished: Unfinished) -> tuple[str, str]:
+    """Why a study that still runs gets no verdict: its end was fixed in its plan."""
+    return (
+        f"not finished: {unfinished.missing} of {unfinished.planned} planned steps have not "
+        "happened yet, and numbers until then are interim",
+        "the rest of the plan (the same command resumes)",
+    )
 
 
 def flaw(examined: Examined) -> tuple[str, str] | None:
