@@ -28,6 +28,7 @@ from loopback_sites import (
 
 from echoaudit.errors import Unavailable
 from echoaudit.instruments.browser import Browser, BrowserCrashed, engines, processes, session
+from echoaudit.instruments.browser.cookies import Restored, bring
 from echoaudit.instruments.browser.probe import prove_cookie_setting
 from echoaudit.outcomes import cookies
 from echoaudit.recording import Recording, redact
@@ -280,11 +281,35 @@ def test_a_stranger_authority_is_a_tls_failure(sites, tmp_path):
 # --- crashes ----------------------------------------------------------------------------------
 
 
+KINDS_OF_COOKIES = [
+    "host=1; Max-Age=9999; Secure; HttpOnly; SameSite=Strict",
+    "domain=2; Domain=news.test; Max-Age=9999; Path=/calm; SameSite=Lax",
+    f"third=3; {LONG}",
+    "session=4",
+    "__Host-prefix=5; Secure; Path=/; Max-Age=9999",
+    'odd="a b,c"; Max-Age=9999',
+    "=unnamed; Max-Age=9999",
+    "empty=; Max-Age=9999",
+]
+
+
+def set_cookies(lines):
+    return [("Set-Cookie", line) for line in lines]
+
+
+def shown(cookie):
+    return json.dumps({**cookie, "expires": round(cookie["expires"])}, sort_keys=True)
+
+
 def test_a_killed_browser_is_a_named_error_and_the_profile_can_be_used_again(sites, tmp_path):
-    sites.pages[NEWS, "/calm"] = Answer("<p>calm")
+    frame = f"<iframe src=https://{TRACKER}/part></iframe>"
+    sites.pages[NEWS, "/calm"] = Answer(f"<p>calm{frame}", headers=set_cookies(KINDS_OF_COOKIES))
+    sites.pages[TRACKER, "/part"] = Answer("x", headers=set_cookies([f"p=1; Partitioned; {LONG}"]))
+    sites.pages[NEWS, "/other"] = Answer("x", headers=set_cookies(["host=9", f"more=9; {LONG}"]))
     folder, profile = tmp_path / "visit", tmp_path / "profile"
     with Browser(settings(sites), profile, extra_arguments=sites.arguments) as own:
         own.visit(f"https://{NEWS}/calm", folder)
+        held = json.loads((folder / "cookies.json").read_text())["after"]
         group = own._session().engine.processes
         for pid in set(processes.members(group)) - {group}:
             with contextlib.suppress(ProcessLookupError):  # helpers go when their browser does
@@ -292,8 +317,17 @@ def test_a_killed_browser_is_a_named_error_and_the_profile_can_be_used_again(sit
         with pytest.raises(BrowserCrashed):
             own.visit(f"https://{NEWS}/calm", folder)
     assert processes.members(group) == []
+    assert not own.in_order
     with Browser(settings(sites), profile, extra_arguments=sites.arguments) as own:
+        assert own.visit(f"https://{NEWS}/other", folder).state == "complete"
+    assert (own.in_order, own.restored) == (True, None)
+    chosen = {"extra_arguments": sites.arguments, "cookies": held}
+    with Browser(settings(sites), profile, **chosen) as own:
+        assert own.restored == Restored(set=len(held), removed=1, failed=0)
+        assert bring(own._session(), held) == Restored(0, 0, 0)
         assert own.visit(f"https://{NEWS}/calm", folder).state == "complete"
+    before = json.loads((folder / "cookies.json").read_text())["before"]
+    assert sorted(map(shown, before)) == sorted(map(shown, held))
 
 
 def test_a_browser_that_does_not_answer_at_its_start_is_started_again_and_then_named(

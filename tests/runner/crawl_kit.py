@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import random
 import signal
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from echoaudit.errors import Unavailable
 from echoaudit.instruments.browser.processes import wait_until
@@ -21,9 +25,19 @@ from echoaudit.study.plan import Account, Plan, Step, Track, Wave
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "instruments"))
 import grid_kit
-from loopback_sites import NEWS, PARTNER, TRACKER, Answer, Sites, wrapped_chromium
+from loopback_sites import (
+    LONG,
+    NEWS,
+    PARTNER,
+    TRACKER,
+    Answer,
+    Request,
+    Sites,
+    wrapped_chromium,
+)
 
 PROC = Path("/proc")
+Page = Answer | Callable[[Request], Answer | None]
 
 
 @dataclass
@@ -38,6 +52,8 @@ class Crawl:
     """Processes killed, by what they were."""
     interrupted: int = 0
     resumed: int = 0
+    restored: int = 0
+    """Times that a browser got cookies which the one before had not written."""
     damage: list[str] = field(default_factory=list)
     left_over: list[int] = field(default_factory=list)
     """Processes of browsers that are still there at the end."""
@@ -51,14 +67,30 @@ class Crawl:
         return sum(times > 1 for times in self.finished.values())
 
 
-def pages() -> dict[tuple[str, str], Answer]:
-    return {
-        (NEWS, "/"): Answer(
+def pages() -> dict[tuple[str, str], Page]:
+    """A page with frames; each time it sets other cookies, of every kind."""
+    times = itertools.count(1)
+
+    def news(_: Request) -> Answer:
+        number = next(times)
+        return Answer(
             f"<p>news<iframe src=https://{TRACKER}/frame></iframe><img src=/a.png>",
-            headers=[("Set-Cookie", "seen=1; Max-Age=9999; Secure")],
-        ),
+            headers=[
+                ("Set-Cookie", f"seen={number}; Max-Age=9999; Secure; HttpOnly; SameSite=Strict"),
+                ("Set-Cookie", f"of-{number}=1; Domain=news.test; Max-Age=9999"),
+                ("Set-Cookie", f"session={number}"),
+            ],
+        )
+
+    def frame(_: Request) -> Answer:
+        part = f"part={next(times)}; Partitioned; {LONG}"
+        inner = f"<iframe src=https://{PARTNER}/inner></iframe>"
+        return Answer(inner, headers=[("Set-Cookie", part)])
+
+    return {
+        (NEWS, "/"): news,
         (NEWS, "/a.png"): Answer(b"", mime="image/png"),
-        (TRACKER, "/frame"): Answer(f"<iframe src=https://{PARTNER}/inner></iframe>"),
+        (TRACKER, "/frame"): frame,
         (PARTNER, "/inner"): Answer("inner"),
     }
 
@@ -101,13 +133,18 @@ def processes(profiles: Path) -> dict[int, str]:
 
 
 def kill_at_random(
-    profiles: Path, times: int, seed: int, done: threading.Event, crawl: Crawl
+    folder: Path, times: int, seed: int, done: threading.Event, crawl: Crawl
 ) -> None:
-    """Kill a browser, its driver or a renderer now and then; of each crawl ``times`` processes."""
+    """Kill a browser, its driver or a renderer now and then; of each crawl ``times`` processes.
+
+    The first one is a browser when a visit is done, whose cookies it has not written yet.
+    """
     chance = random.Random(seed)
-    while crawl.killed.total() < times and not done.wait(chance.uniform(0.3, 3.0)):
-        kinds = processes(profiles)
-        wanted = chance.choice(["browser", "browser", "driver", "renderer"])
+    while not done.wait(0.1) and not a_visit_is_done(folder):
+        pass
+    wanted = "browser"
+    while crawl.killed.total() < times and not done.is_set():
+        kinds = processes(folder / "profiles")
         victims = [pid for pid, kind in kinds.items() if kind == wanted]
         if victims:
             try:
@@ -115,12 +152,19 @@ def kill_at_random(
             except ProcessLookupError:
                 continue
             crawl.killed[wanted] += 1
+        done.wait(chance.uniform(0.3, 3.0))
+        wanted = chance.choice(["browser", "browser", "driver", "renderer"])
 
 
-def lose_node(grid: grid_kit.Grid, journal: Path, done: threading.Event, crawl: Crawl) -> None:
+def a_visit_is_done(folder: Path) -> bool:
+    journal = folder / "recording" / "journal.jsonl"
+    return journal.exists() and b"step-finished" in journal.read_bytes()
+
+
+def lose_node(grid: grid_kit.Grid, folder: Path, done: threading.Event, crawl: Crawl) -> None:
     """Kill the node of a grid on which a browser runs, once a visit is done."""
     while not done.wait(0.1):
-        if journal.exists() and b"step-finished" in journal.read_bytes():
+        if a_visit_is_done(folder):
             grid.lose(grid.node_in_use())
             crawl.killed["node"] += 1
             return
@@ -154,11 +198,10 @@ def crawl(
     found, done = Crawl(steps), threading.Event()
     rooms = Rooms(folder / "profiles", folder / "state")
     if grid is None:
-        arguments = (rooms.profiles, kills, seed, done, found)
+        arguments = (folder, kills, seed, done, found)
         killer = threading.Thread(target=kill_at_random, args=arguments)
     else:
-        journal = folder / "recording" / "journal.jsonl"
-        killer = threading.Thread(target=lose_node, args=(grid, journal, done, found))
+        killer = threading.Thread(target=lose_node, args=(grid, folder, done, found))
     killer.start()
     try:
         recording = Recording.create(
@@ -196,13 +239,25 @@ def _goes_through(config: Config, chosen: Plan, recording: Recording, rooms: Roo
     return True
 
 
+def _shown(cookie: Mapping[str, Any]) -> str:
+    """A cookie with all attributes; the profile's database rounds times in another way."""
+    return json.dumps({**cookie, "expires": round(cookie["expires"])}, sort_keys=True)
+
+
 def _look_at(folder: Path, found: Crawl) -> None:
     recording = Recording.open(folder)
     for event in recording.events():
         found.interrupted += event.event == "step-interrupted"
+        found.restored += event.event == "cookies"
         if event.event == "step-finished":
             found.finished[event.data["step"]] += 1
+    held: dict[str, set[str]] = {}
     for step in recording.steps("visit"):
+        cookies = step.json("cookies.json")
+        before, after = (set(map(_shown, cookies[when])) for when in ("before", "after"))
+        if (change := before ^ held.get(step.account, before)) != set():
+            found.damage.append(f"{step.id}: other cookies than after the last visit: {change}")
+        held[step.account] = after
         found.states[step.json("visit.json")["state"]] += 1
         requests = step.json("page.har")["log"]["entries"]
         if step.json("visit.json")["state"] == "complete" and len(requests) < 4:

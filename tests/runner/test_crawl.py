@@ -13,4 +13,5 @@ def test_a_crawl_in_which_browsers_are_killed_is_whole(tmp_path):
     assert found.killed.total() >= 1
     assert (found.lost, found.doubled, found.damage) == (0, 0, [])
     assert set(found.states) <= {"complete", "failed"}
+    assert found.restored >= 1
     assert found.left_over == []

@@ -57,6 +57,7 @@ def test_a_crawl_in_which_a_node_of_the_grid_is_lost_is_whole(grid, tmp_path):
     found = crawl(tmp_path, accounts=1, visits=3, kills=0, grid=grid)
     assert found.killed["node"] == 1
     assert found.interrupted >= 1
+    assert found.restored >= 1
     assert (found.lost, found.doubled, found.damage) == (0, 0, [])
     assert set(found.states) == {"complete"}
     assert found.left_over == []

@@ -15,8 +15,9 @@ from click.testing import CliRunner
 from echoaudit.cli import group
 from echoaudit.errors import BadInput, Damaged
 from echoaudit.instruments.browser import Browser
+from echoaudit.instruments.browser.cookies import Restored
 from echoaudit.instruments.browser.snapshots import Snapshots, damage, digest
-from echoaudit.recording import Recording
+from echoaudit.recording import Recording, write_json
 from echoaudit.runner.profiles import Profiles, beside, known
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "instruments"))
@@ -125,8 +126,8 @@ def test_a_damaged_profile_is_mended_so_that_the_persona_keeps_its_cookies(recor
     def visit(phase):
         sites.log.clear()
         with (
-            profiles.kept(ACCOUNT, phase) as profile,
-            Browser(settings(sites), profile, extra_arguments=sites.arguments) as browser,
+            profiles.kept(ACCOUNT, phase) as kept,
+            Browser(settings(sites), kept.path, extra_arguments=sites.arguments) as browser,
         ):
             browser.visit(f"https://{NEWS}/", tmp_path / phase)
         return sites.log[0].cookie
@@ -151,6 +152,8 @@ def test_a_damaged_profile_is_mended_so_that_the_persona_keeps_its_cookies(recor
     assert records[4]["hash"] == records[3]["hash"] == records[5]["hash"]
     assert records[1]["hash"] == records[2]["hash"]
     assert [r["altered"] for r in records if r["when"] == "opened"] == [False, False, True]
+    assert not any("in_order" in r for r in records), "each browser had written its profile"
+    assert all(event.event != "cookies" for event in recording.events())
     ends = {records[3]["hash"], records[6]["hash"]}
     assert Snapshots(profiles.folder).kept(ACCOUNT) == ends
     assert not list(recording.folder.rglob("*.zst"))
@@ -161,9 +164,9 @@ def test_what_a_killed_run_left_is_no_strangers_doing(recording, tmp_path):
     make_profile(folder / ACCOUNT, ["Default/Web Data"])
     with (
         pytest.raises(KeyboardInterrupt),
-        Profiles(folder, recording, lines.append).kept(ACCOUNT, "before") as profile,
+        Profiles(folder, recording, lines.append).kept(ACCOUNT, "before") as kept,
     ):
-        (profile / "Default" / "Web Data").write_text("visited")
+        (kept.path / "Default" / "Web Data").write_text("visited")
         raise KeyboardInterrupt
     with Profiles(folder, recording, lines.append).kept(ACCOUNT, "before"):
         pass
@@ -175,6 +178,58 @@ def test_what_a_killed_run_left_is_no_strangers_doing(recording, tmp_path):
     assert known(recording.events())[ACCOUNT].altered == ["after"]
 
 
+VISIT = f"{ACCOUNT}/visits/b1-news"
+LASTING = {"name": "id", "session": False}
+PASSING = {"name": "tab", "session": True}
+
+
+def killed(profiles, *, visiting=False):
+    """A run that is killed while its browser is open."""
+    with pytest.raises(KeyboardInterrupt), profiles.kept(ACCOUNT, "before", [VISIT]) as kept:
+        if visiting:
+            with profiles._recording.step(VISIT, "visit", account=ACCOUNT) as folder:
+                write_json(folder / "cookies.json", {"before": [], "after": [LASTING, PASSING]})
+        raise KeyboardInterrupt
+    return kept.cookies
+
+
+def test_a_browser_gets_what_the_one_before_had_not_written(recording, tmp_path):
+    """However often runs are killed, until a browser has written it or somebody else has been."""
+    folder, lines = tmp_path / "profiles", []
+    make_profile(folder / ACCOUNT, ["Default/Web Data"])
+
+    def profiles():
+        return Profiles(folder, recording, lines.append)
+
+    assert killed(profiles(), visiting=True) is None
+    assert killed(profiles()) == [LASTING, PASSING]
+    with profiles().kept(ACCOUNT, "before", [VISIT]) as kept:
+        assert (kept.after, kept.cookies) == (VISIT, [LASTING, PASSING])
+        kept.in_order = False
+    with profiles().kept(ACCOUNT, "after") as kept:
+        assert kept.cookies == [LASTING], "another browser than the visit's in any case"
+        profiles().note_cookies(ACCOUNT, "after", kept, Restored(2, 1, 0))
+    assert killed(profiles()) is None, "written"
+    assert known(recording.events())[ACCOUNT].cookies == ["after"]
+    assert lines == [
+        f"{ACCOUNT}: the browser before was gone before it had written its cookies: "
+        "2 set, 1 removed, 0 not to be had"
+    ]
+
+
+def test_what_somebody_has_done_since_a_run_was_killed_stays(recording, tmp_path):
+    folder, lines = tmp_path / "profiles", []
+    make_profile(folder / ACCOUNT, ["Default/Web Data"])
+    killed(Profiles(folder, recording, lines.append), visiting=True)
+    Snapshots(folder).note_use(ACCOUNT)  # as ``echoaudit login`` does
+    assert killed(Profiles(folder, recording, lines.append)) is None
+    assert killed(Profiles(folder, recording, lines.append)) is None
+    assert known(recording.events())[ACCOUNT].altered == ["before"]
+    assert [line.partition(": ")[2] for line in lines] == [
+        "the browser profile was altered by somebody else since its use"
+    ]
+
+
 def run(*arguments):
     return CliRunner().invoke(group, ["profiles", *map(str, arguments)])
 
@@ -184,8 +239,8 @@ def test_the_command_shows_profiles_and_restores_one(recording, tmp_path):
     make_profile(folder / ACCOUNT, ["Default/Web Data"])
     profiles = Profiles(folder, recording, print)
     for phase in ("before", "after"):
-        with profiles.kept(ACCOUNT, phase) as profile:
-            (profile / "Default" / "Web Data").write_text(phase)
+        with profiles.kept(ACCOUNT, phase) as kept:
+            (kept.path / "Default" / "Web Data").write_text(phase)
     recording.close()
     before = known(recording.events())[ACCOUNT].phases["before"]
     assert run(recording.folder).output.startswith(f"{ACCOUNT}: as left; before {before[:12]}")

@@ -59,7 +59,9 @@ def wait_for_person(
         Unavailable: the browser is missing, or its window was closed before.
     """
     from echoaudit.instruments.browser import Browser, BrowserCrashed
+    from echoaudit.instruments.browser.snapshots import Snapshots
 
+    Snapshots(profile.parent).note_use(profile.name)
     profile.mkdir(mode=0o700, parents=True, exist_ok=True)
     profile.chmod(0o700)
     try:

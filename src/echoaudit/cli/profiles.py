@@ -60,6 +60,7 @@ def _told(place: Path, account: str, told: Known, locked: bool) -> dict[str, Any
         "snapshots": sorted(Snapshots(place).kept(account)),
         "altered": list(told.altered),
         "restored": list(told.restored),
+        "cookies restored": list(told.cookies),
     }
 
 
@@ -78,16 +79,15 @@ def _state(profile: Path, told: Known, locked: bool) -> str:
 
 def _line(account: str, value: dict[str, Any]) -> str:
     phases = ", ".join(f"{phase} {hash_[:SHOWN]}" for phase, hash_ in value["phases"].items())
-    noted = [
-        f"{what} in {', '.join(value[what])}" for what in ("altered", "restored") if value[what]
-    ]
+    told = ("altered", "restored", "cookies restored")
+    noted = [f"{what} in {', '.join(value[what])}" for what in told if value[what]]
     return "; ".join(filter(None, [f"{account}: {value['state']}", phases, *noted]))
 
 
 def _restore(recording: Recording, account: str, snapshot: str | None) -> int:
     from echoaudit.instruments.browser.snapshots import Snapshots
     from echoaudit.recording import Recording as Opened
-    from echoaudit.runner.profiles import known, place, restored
+    from echoaudit.runner.profiles import BY_HAND, known, place, restored
 
     told = known(recording.events()).get(account)
     snapshots = Snapshots(place(recording))
@@ -110,6 +110,6 @@ def _restore(recording: Recording, account: str, snapshot: str | None) -> int:
     else:
         with Opened.resume(recording.folder) as writing:
             snapshots.restore(account, wanted[0])
-            restored(writing, account, wanted[0], "by hand")
+            restored(writing, account, wanted[0], BY_HAND)
     click.echo(f"{account}: profile restored to {wanted[0]}")
     return ExitCode.OK

@@ -20,7 +20,7 @@ from echoaudit.instruments.speaker import Speaker
 from echoaudit.recording import read_json, write_json
 from echoaudit.runner.conversation import Sentence, Turn, converse, sentences
 from echoaudit.runner.enabling import StoreVisits
-from echoaudit.runner.profiles import Profiles
+from echoaudit.runner.profiles import Kept, Profiles
 from echoaudit.runner.remains import keep_parts, left
 from echoaudit.runner.streaming import listen, write_down
 
@@ -239,10 +239,22 @@ class Runner:
         """A browser beside the conversations, when there may be one more."""
         with (
             self._browsers,
-            self._profiles.kept(account.id, "sessions") as profile,
-            Browser(self.config.browser, profile, account=account.id) as browser,
+            self._profiles.kept(account.id, "sessions") as kept,
+            self._opened(account, "sessions", kept) as browser,
         ):
             yield browser
+
+    @contextmanager
+    def _opened(self, account: Account, phase: str, kept: Kept) -> Iterator[Browser]:
+        """A browser on an account's profile, with the cookies that it must begin with."""
+        browser = Browser(self.config.browser, kept.path, account=account.id, cookies=kept.cookies)
+        try:
+            with browser:
+                if browser.restored is not None:
+                    self._profiles.note_cookies(account.id, phase, kept, browser.restored)
+                yield browser
+        finally:
+            kept.in_order = kept.in_order and browser.in_order
 
     def _stream(
         self,
@@ -285,24 +297,29 @@ class Runner:
     def _browse(self, track: Track) -> None:
         steps = list(self._steps(track))
         while steps:
-            with self._profiles.kept(track.account.id, _phase(steps[0])) as profile:
-                steps = self._browse_until_crash(track.account, profile, steps)
+            phase, together = _phase(steps[0]), {step.id for step in track.steps}
+            with (
+                self._profiles.kept(track.account.id, phase, together) as kept,
+                self._opened(track.account, phase, kept) as browser,
+            ):
+                steps = self._browse_until_crash(browser, kept, steps)
 
-    def _browse_until_crash(self, account: Account, profile: Path, steps: list[Step]) -> list[Step]:
+    def _browse_until_crash(self, browser: Browser, kept: Kept, steps: list[Step]) -> list[Step]:
         """Do steps in one browser; returns those that are left for the next one."""
-        crashes = 0
-        with Browser(self.config.browser, profile, account=account.id) as browser:
-            for number, step in enumerate(steps):
-                if self._stop.is_set():
-                    return []
-                try:
-                    visit = self._visit(step, browser)
-                except BrowserCrashed as crash:
-                    crashes = self._crashed(step)
-                    if crashes >= BROWSERS_PER_VISIT:
-                        raise Unavailable(f"{step.id}: {crash}, {crashes} times") from crash
-                    return steps[number:]
-                self.progress.finished(step, _seen(step, visit))
+        for number, step in enumerate(steps):
+            if self._stop.is_set():
+                return []
+            try:
+                visit = self._visit(step, browser)
+            except BrowserCrashed as crash:
+                kept.in_order = False  # the next browser must not have what this attempt left
+                crashes = self._crashed(step)
+                if crashes >= BROWSERS_PER_VISIT:
+                    raise Unavailable(f"{step.id}: {crash}, {crashes} times") from crash
+                return steps[number:]
+            self.progress.finished(step, _seen(step, visit))
+            if step.kind != "visit":
+                return steps[number + 1 :]
         return []
 
     def _crashed(self, step: Step) -> int:
@@ -312,13 +329,13 @@ class Runner:
 
     def _visit(self, step: Step, browser: Browser) -> Visit:
         with self._recorded(step) as folder:
-            if step.kind == "sign-in":
-                visit = self._sign_in(step, browser)
-            elif step.kind == "opt-out":
-                visit = self._opt_out(step, browser)
-            else:
+            if step.kind == "visit":
                 assert step.site is not None
                 visit = browser.visit(step.site.url, folder)
+            else:
+                act = self._sign_in if step.kind == "sign-in" else self._opt_out
+                visit = act(step, browser)
+                _write_profile(browser)
             write_json(folder / "visit.json", self._visit_record(step, visit))
         return visit
 
@@ -368,6 +385,16 @@ class Runner:
         if visit.state != "complete":
             raise Unavailable(f"{step.account.id} could not sign in: {visit.reason}")
         return visit
+
+
+def _write_profile(browser: Browser) -> None:
+    """Close a browser whose cookies are kept nowhere else, as those of a signed-in account.
+
+    ``BrowserCrashed`` when it has not written them: the step must be done again.
+    """
+    browser.close()
+    if not browser.in_order:
+        raise BrowserCrashed("the browser was gone before it had written its profile")
 
 
 def _phase(step: Step) -> str:

@@ -12,6 +12,7 @@ from echoaudit.instruments.browser.errors import BrowserCrashed
 from echoaudit.study.models import BrowserSettings, OptOut, SignIn, StorePage
 
 if TYPE_CHECKING:
+    from echoaudit.instruments.browser.cookies import Cookie, Restored
     from echoaudit.instruments.browser.robots import Refusal, Robots
     from echoaudit.instruments.browser.session import Session
     from echoaudit.instruments.browser.storepage import Action, Enabling
@@ -41,14 +42,24 @@ class Browser:
         *,
         extra_arguments: Sequence[str] = (),
         account: str = "",
+        cookies: Sequence[Cookie] | None = None,
     ) -> None:
-        """``account`` tells which proxy is its own; the settings' common one is used without."""
+        """``account`` tells which proxy is its own; the settings' common one is used without.
+
+        ``cookies`` are those that the profile must begin with, as DevTools listed them: an earlier
+        browser was ended before it had written them. Without them the profile stays as it is.
+        """
         self._settings = settings.of(account)
         self._account = account
         self._profile = profile.absolute()
         self._extra = tuple(extra_arguments)
         self._running: Session | None = None
         self._robots: Robots | None = None
+        self._cookies = cookies
+        self.restored: Restored | None = None
+        """What was done to bring the profile's cookies to what they must be."""
+        self.in_order = True
+        """Whether the browser had written its profile when it was closed the last time."""
 
     def __enter__(self) -> Self:
         self._start()
@@ -116,7 +127,7 @@ class Browser:
         """Save the profile and end the browser with all its processes."""
         running, self._running = self._running, None
         if running is not None:
-            running.close()
+            self.in_order = running.close()
 
     def _session(self) -> Session:
         if self._running is None:
@@ -128,7 +139,7 @@ class Browser:
 
     def _start(self) -> Session:
         try:
-            from echoaudit.instruments.browser import probe, proxies
+            from echoaudit.instruments.browser import cookies, probe, proxies
             from echoaudit.instruments.browser.session import Session
         except ImportError as error:
             raise Unavailable(
@@ -140,16 +151,21 @@ class Browser:
         def prove(session: Session) -> None:
             probe.prove_cookie_setting(session)
             session.proxy_said = proxies.prove(session, secret)
+            if self._cookies is not None:
+                self.restored = cookies.bring(session, self._cookies)
 
         attempts = 0
         while True:
             attempts += 1
             try:
-                return self._start_once(Session, prove)
+                started = self._start_once(Session, prove)
             except BrowserCrashed as crash:
                 if attempts == STARTS:
                     fix = "run 'echoaudit doctor browser', or try with another profile folder"
                     raise Unavailable(str(crash), fix=fix) from crash
+            else:
+                self._cookies = None  # a browser that takes its place goes on from what it has
+                return started
 
     def _start_once(self, start: type[Session], prove: Callable[[Session], None]) -> Session:
         self._running = start(self._settings, self._profile, self._extra)

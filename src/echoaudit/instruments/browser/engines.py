@@ -30,8 +30,8 @@ class Engine(Protocol):
     address: str
     """Of the browser's DevTools socket."""
 
-    def wait_for_end(self) -> None:
-        """Wait until a browser that was told to close has written its profile."""
+    def wait_for_end(self) -> bool:
+        """Wait until a browser that was told to close has written its profile; whether it has."""
 
     def end(self) -> None:
         """End whatever is left of it."""
@@ -73,10 +73,12 @@ class LocalEngine:
             self.end()
             raise
 
-    def wait_for_end(self) -> None:
-        """Wait until only the driver is left."""
+    def wait_for_end(self) -> bool:
+        """Wait until only the driver is left; whether that was so in time."""
         driver = {self.processes}
-        processes.wait_until(lambda: set(processes.members(self.processes)) <= driver, CLOSING)
+        return processes.wait_until(
+            lambda: set(processes.members(self.processes)) <= driver, CLOSING
+        )
 
     def end(self) -> None:
         """End all processes at once."""
@@ -112,8 +114,9 @@ class GridEngine:
                 fix="give the grid nodes the same Chromium, with their own DevTools proxy",
             )
 
-    def wait_for_end(self) -> None:
+    def wait_for_end(self) -> bool:
         """The node waits."""
+        return True
 
     def end(self) -> None:
         """End the session, unless its node is lost."""

@@ -59,13 +59,15 @@ class Session:
         """Whether the browser still holds its DevTools connection."""
         return self.devtools.is_open
 
-    def close(self) -> None:
-        """Let the browser write its profile, then end all its processes."""
+    def close(self) -> bool:
+        """Let the browser write its profile, then end all its processes; whether it wrote it."""
+        written = False
         with suppress(BrowserCrashed, CommandFailed, TimeoutError):  # gone or hung: ended by force
             self.devtools.call("Browser.close", timeout=engines.CLOSING)
-            self.engine.wait_for_end()
+            written = self.engine.wait_for_end()
         self.devtools.close()
         self.engine.end()
+        return written
 
 
 def open_tab(session: Session) -> Target:

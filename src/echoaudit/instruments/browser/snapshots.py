@@ -29,6 +29,8 @@ CACHES = frozenset({
 """Folders that a browser fills again by itself."""
 UNKEPT = frozenset({"DevToolsActivePort", "LOCK", "LOG", "LOG.old", "lockfile"})
 """Files that say nothing of the persona."""
+USED = "used"
+"""Beside the snapshots: changed whenever a person has had the profile's browser."""
 DATABASES = ("Default/Cookies", "Default/Network/Cookies")
 TEXTS = ("Default/Preferences", "Local State")
 LEVEL = 3
@@ -119,6 +121,25 @@ class Snapshots:
         """Hashes of the snapshots that there are of an account."""
         archives = (self._folder / account).glob("*.tar.zst")
         return frozenset(path.name.removesuffix(".tar.zst") for path in archives)
+
+    def note_use(self, account: str) -> None:
+        """Note that a person uses the account's profile outside a run.
+
+        Raises:
+            Unavailable: the disk is full or broken.
+        """
+        durable.make_folder(self._folder / account)
+        durable.write_file(self._folder / account / USED, b"")
+
+    def used_since(self, account: str, when: float, snapshot: str | None) -> bool:
+        """Whether a person or another run has used the profile since a ``snapshot`` was kept.
+
+        ``when`` is in seconds since 1970. A run that ends drops the snapshots of others.
+        """
+        mark = self._folder / account / USED
+        if mark.is_file() and mark.stat().st_mtime > when:
+            return True
+        return snapshot is not None and not self._archive(account, snapshot).exists()
 
     def drop_others(self, account: str, wanted: Collection[str]) -> None:
         """Remove the account's snapshots but those wanted."""

@@ -9,11 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from echoaudit.instruments.browser import bids, chromium, consent, har, standing, turned_away
+from echoaudit.instruments.browser import (
+    bids,
+    chromium,
+    consent,
+    cookies,
+    har,
+    standing,
+    turned_away,
+)
 from echoaudit.instruments.browser.consent import Banner, Consent
 from echoaudit.instruments.browser.course import TICK, Course
 from echoaudit.instruments.browser.devtools import Answer
-from echoaudit.instruments.browser.errors import BrowserCrashed, CommandFailed
 from echoaudit.instruments.browser.evidence import put_json
 from echoaudit.instruments.browser.inspector import PATIENCE
 from echoaudit.instruments.browser.looking import Seen, ask_prebid, keep_pictures, look
@@ -72,7 +79,7 @@ def visit(session: Session, url: str, folder: Path) -> Visit:
     ``BrowserCrashed`` when the browser itself is gone or hung; nothing is written then.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    before = _cookies(session)
+    before = cookies.listed(session)
     course = _open(session, url)
     try:
         ending = _watch(course, folder, before)
@@ -86,9 +93,9 @@ def visit(session: Session, url: str, folder: Path) -> Visit:
 def leave_out(session: Session, url: str, folder: Path, refusal: tuple[State, str]) -> Visit:
     """The visit that does not take place: its files are there, and nothing is in them."""
     folder.mkdir(parents=True, exist_ok=True)
-    now, cookies = time.time(), _cookies(session)
+    now, held = time.time(), cookies.listed(session)
     put_json(folder / "page.har", har.har(url, now, session.chromium.version, []))
-    put_json(folder / "cookies.json", {"before": cookies, "after": cookies})
+    put_json(folder / "cookies.json", {"before": held, "after": held})
     for name in ("bids", "ads", "storage", "console"):
         put_json(folder / f"{name}.json", [])
     return Visit(*refusal, started=now, ended=now, browser=_browser(session))
@@ -108,7 +115,7 @@ def _watch(course: Course, folder: Path, before: list[Any]) -> _Ending:
     seen = _look_when_silent(course)
     state, reason = _judge(course, state, reason, seen)
     keep_pictures(course, seen, folder)
-    return _Ending(state, reason, time.time(), before, _cookies(course.session), seen)
+    return _Ending(state, reason, time.time(), before, cookies.listed(course.session), seen)
 
 
 def _look_when_silent(course: Course) -> Seen:
@@ -315,13 +322,6 @@ def _main_hop(course: Course) -> Hop | None:
         if hop.kind == "Document" and hop.frame == course.tab and hop.response is not None
     ]
     return max(found, key=lambda hop: hop.started, default=None)
-
-
-def _cookies(session: Session) -> list[Any]:
-    try:
-        return list(session.devtools.call("Storage.getCookies", timeout=PATIENCE)["cookies"])
-    except (CommandFailed, TimeoutError) as error:
-        raise BrowserCrashed(f"the browser does not tell its cookies: {error}") from error
 
 
 def _bids(course: Course, answers: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
