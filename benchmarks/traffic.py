@@ -4,7 +4,8 @@ Makes the capture with its truth (``--size``, 1 GiB if not given), lets each rea
 process of its own and prints CPU and wall time, peak memory and how often its counts and names
 differ from the truth. ``c`` and ``python`` are echoaudit's two scanners. Readers that are not
 installed are skipped by name; ``uv pip install --group bench`` installs the Python ones. The exit
-code is 1 when echoaudit's flows, look-ups or names differ from the truth or from tshark's.
+code is 1 when echoaudit's flows, look-ups or names differ from the truth or from tshark's, or, with
+``--goals``, when a goal below is missed; they are meant for the capture of 1 GiB.
 
 CPU is what counts on a machine that does other work too. It is the whole process, start included,
 until everything was read; of tshark only tshark itself, not adding its fields up. A name counts as
@@ -39,6 +40,15 @@ OURS = ("c", "python")
 PROGRAMS = ("cat", "tshark")
 QUICK, TURNS = ("cat", "c"), 6
 """Readers that are run in turn, and how often."""
+GOALS = {
+    "python": {"nfstream": 2.0, "dpkt": 5.0, "tshark": 9.0},
+    "c": {"nfstream": 7.0, "dpkt": 15.0, "tshark": 30.0},
+}
+"""How many times the CPU of each of echoaudit's scanners others must take at least."""
+MOST_OF_CAT = 8.0
+"""Times the CPU of ``cat`` that the scanner in C may take at most."""
+MOST_MEMORY = 100
+"""MiB that echoaudit may take at most."""
 MIB = 1 << 20
 Found = dict[str, Any]
 Rows = dict[tuple[Any, ...], tuple[Any, ...]]
@@ -164,8 +174,27 @@ def against_tshark(mine: Found, tshark: Found) -> int:
     return wrong_counts(mine, tshark) + missed + len(answers)
 
 
-def compare(capture: Path, truth: Found, wanted: list[str]) -> int:
-    """Print the table; 1 when echoaudit is wrong somewhere."""
+def missed_goals(all_found: dict[str, Found]) -> list[str]:
+    """The goals that the measured readers miss, in words."""
+    found = []
+    for ours, goals in GOALS.items():
+        if ours not in all_found:
+            continue
+        own = all_found[ours]
+        for reader, least in goals.items():
+            if reader in all_found and all_found[reader]["cpu"] < least * own["cpu"]:
+                found.append(f"{ours}: {reader} takes less than {least:g} times its CPU")
+        if own["peak"] > MOST_MEMORY * MIB:
+            found.append(f"{ours}: takes more than {MOST_MEMORY} MiB")
+    if all(one in all_found for one in QUICK):
+        floor, quick = (all_found[one]["cpu"] for one in QUICK)
+        if quick > MOST_OF_CAT * floor:
+            found.append(f"c: takes more than {MOST_OF_CAT:g} times the CPU of cat")
+    return found
+
+
+def compare(capture: Path, truth: Found, wanted: list[str], goals: bool) -> int:
+    """Print the table; 1 when echoaudit is wrong somewhere or, if asked for, misses a goal."""
     print(f"{capture.stat().st_size / MIB:.0f} MiB, {truth['packets']} packets, "
           f"{len(truth['flows'])} flows, {len(truth['lookups'])} look-ups\n")  # fmt: skip
     ours = [reader for reader in OURS if reader in wanted and installed(reader)]
@@ -184,7 +213,10 @@ def compare(capture: Path, truth: Found, wanted: list[str]) -> int:
     if all(one in all_found for one in QUICK):
         floor, ours_cpu = (all_found[one]["cpu"] for one in QUICK)
         print(f"\nc against cat: {ours_cpu / floor:.1f}x the CPU, quickest of {TURNS} runs in turn")
-    return int(sum(check(capture, truth, one, all_found) for one in ours) > 0)
+    wrong = sum(check(capture, truth, one, all_found) for one in ours)
+    missed = missed_goals(all_found) if goals else []
+    print("".join(f"\nmissed: {one}" for one in missed))
+    return int(wrong > 0 or bool(missed))
 
 
 def check(capture: Path, truth: Found, scanner: str, all_found: dict[str, Found]) -> int:
@@ -203,6 +235,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--size", type=int, default=1024, help="MiB of capture (default 1024)")
     parser.add_argument("--keep", type=Path, help="capture to use; made when it is not there")
+    parser.add_argument("--goals", action="store_true", help="fail when a goal is missed")
     parser.add_argument("--readers", default=",".join(READERS), help="which, separated by commas")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -212,7 +245,7 @@ def main() -> int:
             command = [sys.executable, HERE / "synthetic.py", capture, str(options.size * MIB)]
             subprocess.run(command, check=True)
         truth = json.loads(capture.with_name(capture.name + ".json").read_text())
-        return compare(capture, truth, options.readers.split(","))
+        return compare(capture, truth, options.readers.split(","), options.goals)
 
 
 if __name__ == "__main__":

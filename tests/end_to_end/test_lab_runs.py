@@ -107,7 +107,9 @@ def test_findings_recover_the_planted_truth(paper: Run) -> None:
         "bids",
         "ads",
     }
-    assert 1.8 < score["effects"][0]["planted"] < 2.2
+    effect = score["effects"][0]
+    assert 1.8 < effect["planted"] < 2.2
+    assert effect["covered"], "the interval holds what was planted"
 
 
 @pytest.mark.lab

@@ -4,6 +4,7 @@ The captures are not part of the repository: the tests look for them beside it, 
 environment variable ECHOAUDIT_SHARED_DATA says.
 """
 
+import math
 import os
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from echoaudit.outcomes.naming import Book, Memory, answers_of, name_flow
+from echoaudit.outcomes.probes import Probes
 from echoaudit.outcomes.traffic import quick, read_capture
 
 DATA = Path(os.environ.get("ECHOAUDIT_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -75,8 +78,13 @@ def test_names(capture):
 
 def test_what_no_witness_names_stays_unnamed(capture):
     # The connection to the voice service is older than each capture: nothing in it tells a name.
-    flows = [flow for flow in read_capture(capture).flows if flow.state == "midstream"]
-    assert all(not flow.sni for flow in flows)
+    traffic = read_capture(capture)
+    here = Book()
+    here.add(answers_of(traffic.lookups))
+    older = [flow for flow in traffic.flows if flow.state == "midstream"]
+    untold = [flow for flow in older if not here.names(flow.server, math.inf)]
+    assert untold
+    assert {name_flow(flow, here, Memory(), {}, Probes()).witness for flow in untold} == {"none"}
 
 
 @pytest.mark.skipif(not quick.available(), reason="the scanner in C was not built")

@@ -17,9 +17,12 @@ def endpoint(host: str, role: str, flows: int, octets: int, persona: str = "tv")
     }  # fmt: skip
 
 
-def capture(session: str, first: float | None, last: float | None, persona: str = "tv") -> dict:
+def capture(
+    session: str, first: float | None, last: float | None, persona: str = "tv", account: str = ""
+) -> dict:
     empty = {column.name: "" if column.dtype == "string" else None for column in CAPTURES.columns}
-    return {**empty, "session": session, "persona": persona, "first": first, "last": last}
+    own = {"session": session, "persona": persona, "account": account}
+    return {**empty, **own, "first": first, "last": last}
 
 
 def table(endpoints: list[dict], captures: list[dict]) -> pd.DataFrame:
@@ -56,6 +59,13 @@ def test_personas_are_compared_side_by_side() -> None:
         ("tv", "tracking"): "1.0",
         ("vr", "tracking"): "2.0",
     }
+
+
+def test_more_accounts_do_not_make_a_persona_look_cleaner() -> None:
+    both = [endpoint("t.example", "tracking", 1, 1) | {"account": account} for account in "ab"]
+    alike = [capture(account, 0.0, 3600.0, account=account) for account in "ab"]
+    assert table(both, alike).loc[("tv", "tracking"), "hosts an hour"] == "1.0"
+    assert table(both[:1], alike).loc[("tv", "tracking"), "hosts an hour"] == "0.5"
 
 
 def test_no_time_gives_no_rate_and_no_capture_no_table() -> None:

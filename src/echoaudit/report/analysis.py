@@ -11,13 +11,14 @@ from echoaudit.inference.tests import EXACT_LABELINGS
 from echoaudit.report.text import count
 
 SCORED = {
-    "value": "of the logarithms of bids’ prices on account and cell (site, slot, bidder and round)",
-    "rate": "of bids (1) and no-bids (0) on account and cell (site, slot, bidder and round), as a "
-    "logarithm",
-    "value-per-opportunity": "of prices, 0 for a no-bid, on account and cell (site, slot, bidder "
+    "value": "of the logarithms of bids’ prices on account and cell (site, slot, bidder, kind of "
+    "auction and round)",
+    "rate": "of bids (1) and no-bids (0) on account and cell (site, slot, bidder, kind of auction "
     "and round), as a logarithm",
-    "maximum": "of the logarithm of each slot’s highest bid on account and cell (site, slot and "
-    "round)",
+    "value-per-opportunity": "of prices, 0 for a no-bid, on account and cell (site, slot, bidder, "
+    "kind of auction and round), as a logarithm",
+    "maximum": "of the logarithm of each slot’s highest bid on account and cell (site, slot, kind "
+    "of auction and round)",
 }
 """The fit behind each measure of bids."""
 SETS = {
@@ -45,7 +46,10 @@ def analysis(conclusions: Sequence[Conclusion]) -> list[str]:
     """Paragraphs on what was compared, by which tests, and how p values were corrected."""
     if not conclusions:
         return ["No claim was stated, so nothing was tested."]
-    return [_compared(conclusions), *_tests(conclusions), *_families(conclusions)]
+    return [
+        _compared(conclusions), *_tests(conclusions), *_controls(conclusions),
+        *_families(conclusions),
+    ]  # fmt: skip
 
 
 def _compared(conclusions: Sequence[Conclusion]) -> str:
@@ -118,6 +122,21 @@ def _tests(conclusions: Sequence[Conclusion]) -> list[str]:
             EDGE,
         ]
     return [". ".join(parts) + "."] if parts else []
+
+
+def _controls(conclusions: Sequence[Conclusion]) -> list[str]:
+    """How controls were compared with each other."""
+    checks = [c.diagnostics.controls for c in conclusions if c.diagnostics.controls is not None]
+    if not checks:
+        return []
+    failed = sum(check.passed is False for check in checks)
+    unable = sum(check.passed is None for check in checks)
+    return [
+        "The controls of each claim were compared with each other by its own test, in two "
+        "divisions fixed before the run (odd against even accounts, the first half against the "
+        f"last), each at a tenth of the claim’s level. Of {count(len(checks), 'check')} {failed} "
+        f"failed, which withholds the verdict, and {unable} had no power with so few controls."
+    ]
 
 
 def _families(conclusions: Sequence[Conclusion]) -> list[str]:

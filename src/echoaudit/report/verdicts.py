@@ -122,9 +122,9 @@ def _checks(conclusions: Sequence[Conclusion]) -> Table:
             "One account left out: lowest and highest effect then. Before treatment: the same "
             "ratio in the baseline rounds, 1× when the arms began alike. Controls divided: the "
             "claim’s own test of two divisions of the controls that were fixed before the run (odd "
-            "against even accounts, the first half against the last); a p of at most half the "
-            "claim’s level fails, and withholds the verdict. No power: so few controls could not "
-            "be told apart whatever they did. Spread: standard deviation of the accounts’ log "
+            "against even accounts, the first half against the last); a p of at most a tenth of "
+            "the claim’s level fails, and withholds the verdict. No power: so few controls could "
+            "not be told apart whatever they did. Spread: standard deviation of the accounts’ log "
             "scores."
         ),
     )
