@@ -1,6 +1,7 @@
 """The page is one harmless, complete, readable file, whatever a recording contains."""
 
 import re
+import xml.etree.ElementTree as ET
 from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -13,6 +14,7 @@ from echoaudit.findings.partner_bids import partners_table
 from echoaudit.findings.sync_graph import graph_table
 from echoaudit.inference import conclude_all
 from echoaudit.report import render, warnings
+from echoaudit.report.figures import forest
 from echoaudit.report.gateway import policies_table
 from echoaudit.study.models import Claim
 
@@ -47,6 +49,22 @@ def page(claims=(CLAIM,), change=None, methods=(), **design):
     if change:
         info, tables = change(info, tables)
     return render(info, tables, conclusions, provenance, methods)
+
+
+def test_each_effects_name_is_whole_beside_its_numbers():
+    _, tables, _, _ = usual()
+    claims = [CLAIM.model_copy(update={"claim": name, "measure": name}) for name in forest.MEASURES
+              if name != "count"]  # fmt: skip
+    figure = forest.forest(conclude_all(claims, tables), {"fashion": "p1", "vanilla": "pc"})
+    root = ET.fromstring(str(figure.drawing))
+    words = {
+        kind: ["".join(one.itertext()) for one in root.iter() if kind in one.get("class", "")]
+        for kind in ("label", "value")
+    }
+    assert words["label"] == [f"fashion / vanilla: {forest.MEASURES[c.measure]}" for c in claims]
+    width = float(root.get("viewBox").split()[2])
+    for label, numbers in zip(words["label"], words["value"], strict=True):
+        assert 7.5 * (len(label) + len(numbers)) < width, "at the width of a letter"
 
 
 def test_skills_that_the_store_did_not_enable_are_told():

@@ -10,7 +10,11 @@ from echoaudit.report.figures.scales import Log
 from echoaudit.report.parts import Column, Figure, Key, Table
 from echoaudit.report.text import NOTHING, count, p_value, ratio
 
-WIDTH, LEFT, RIGHT, TOP, ROW, FOOT = 440.0, 12.0, 428.0, 14.0, 56.0, 46.0
+ONE, SEVERAL = 440.0, 720.0
+"""Widths: of one claim's figure half the page, of several all of it, so that names have room."""
+LEFT, TOP, ROW, FOOT = 12.0, 14.0, 56.0, 46.0
+NAME = {ONE: 34, SEVERAL: 62}
+"""Characters of a claim's name that fit beside its numbers."""
 MEASURES = {
     "value": "price of a bid",
     "rate": "how often a bid comes",
@@ -26,8 +30,9 @@ def forest(conclusions: list[Conclusion], colours: dict[str, str]) -> Figure | N
     if not rows:
         return None
     base = TOP + ROW * len(rows)
-    canvas = Canvas(WIDTH, base + FOOT, "Effects with their 95 % intervals")
-    scale = _scale([effect for _, effect in rows])
+    width = SEVERAL if len(rows) > 1 else ONE
+    canvas = Canvas(width, base + FOOT, "Effects with their 95 % intervals")
+    scale = _scale([effect for _, effect in rows], width)
     axes.below(canvas, scale, (TOP, base), axes.times, "treated persona over control")
     canvas.line((scale(1), TOP), (scale(1), base), "reference")
     for i, (conclusion, effect) in enumerate(rows):
@@ -51,11 +56,11 @@ def forest(conclusions: list[Conclusion], colours: dict[str, str]) -> Figure | N
     )
 
 
-def _scale(effects: list[Effect]) -> Log:
+def _scale(effects: list[Effect], width: float) -> Log:
     ends = [1.0, *(e.ratio for e in effects), *(e.detectable for e in effects if e.detectable)]
     near, far = min(ends) / 3, max(ends) * 3
     ends += [max(e.low, near) for e in effects] + [min(e.high, far) for e in effects]
-    return Log.around(ends, LEFT + 8, RIGHT - 8)
+    return Log.around(ends, LEFT + 8, width - LEFT - 8)
 
 
 def _row(
@@ -64,9 +69,10 @@ def _row(
     canvas, scale = drawing
     y = top + 36
     name = f"{conclusion.treated.persona} / {conclusion.control.persona}"
-    canvas.text((LEFT, top + 17), f"{name}: {MEASURES[conclusion.measure]}", "label halo", limit=34)
+    label = f"{name}: {MEASURES[conclusion.measure]}"
+    canvas.text((LEFT, top + 17), label, "label halo", limit=NAME[canvas.width])
     numbers = f"{ratio(effect.ratio)}  ({ratio(effect.low)} to {ratio(effect.high)})"
-    canvas.text((RIGHT, top + 17), numbers, "value halo", "end")
+    canvas.text((canvas.width - LEFT, top + 17), numbers, "value halo", "end")
     canvas.line((scale(effect.low), y), (scale(effect.high), y), f"interval s-{colour}")
     for end in (effect.low, effect.high):
         canvas.line((scale(end), y - 5), (scale(end), y + 5), f"interval s-{colour}")
