@@ -3,15 +3,15 @@
 What parties are told between servers no browser sees. If only partners, and those they send
 identifiers to, offer more for a persona, the knowledge came through what was seen; if others do
 too, it came another way. This describes; it tests nothing: bidders differ in more than in whom they
-sync with.
+sync with. A claim with measure ``partners`` tests it (``inference.partners``).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from echoaudit.findings.bid_rate import BIDS, DECIMALS
+from echoaudit.inference.partners import standings
 from echoaudit.outcomes.schema import Column, Schema
 
 if TYPE_CHECKING:
@@ -42,11 +42,8 @@ PARTNERS = Schema(
 
 def partners_table(bids: pd.DataFrame, sync_graph: pd.DataFrame) -> pd.DataFrame:
     """One row per persona, phase and standing of the bidder's server."""
-    standing = dict(zip(sync_graph["domain"], sync_graph["standing"], strict=True))
-    servers = _usual_servers(bids)
-    placed = bids.assign(
-        standing=[standing.get(servers.get(str(b), ""), "unknown") for b in bids["bidder"]]
-    )
+    stands = standings(bids, sync_graph)
+    placed = bids.assign(standing=[stands[str(bidder)] for bidder in bids["bidder"]])
     rows = []
     for key, own in placed.groupby(KEYS, sort=True):
         offered = own[own["state"].isin(BIDS)]
@@ -65,11 +62,3 @@ def partners_table(bids: pd.DataFrame, sync_graph: pd.DataFrame) -> pd.DataFrame
             }
         )
     return PARTNERS.conform(rows)
-
-
-def _usual_servers(bids: pd.DataFrame) -> dict[str, str]:
-    """The server that each bidder was most often asked at; of equals the last by name."""
-    known = bids[bids["server"] != ""]
-    counts = Counter(zip(known["bidder"], known["server"], strict=True))
-    ordered = sorted(counts, key=lambda pair: (counts[pair], pair[1]))
-    return {str(bidder): str(server) for bidder, server in ordered}

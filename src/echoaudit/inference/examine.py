@@ -24,6 +24,7 @@ from echoaudit.inference.conclusion import (
 )
 from echoaudit.inference.halves import FAMILY, control_check
 from echoaudit.inference.items import BROWSED, Items, items
+from echoaudit.inference.partners import Rows, score_partners, sides
 from echoaudit.inference.scores import Coded, Score, Scores, code, counted, score_accounts
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 SHOWN = 100
 """Things of treated accounts only that a conclusion lists."""
+PARTNERS = "partners"
+"""The measure of bids that sets partners' beside others'."""
 HALF = 0.5
 """Added to a count before its logarithm is taken, so that a zero has one (Anscombe 1948)."""
 
@@ -67,17 +70,25 @@ class Facts:
     _items: dict[str, Items] = field(default_factory=dict)
     _visits: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
 
-    def scores(self, measure: Measure) -> Scores:
+    def scores(self, measure: str) -> Scores:
         """Scores of all accounts by a measure of bids."""
         if measure not in self._scores:
-            known = {a for p in self.personas for a in self.accounts(p)}
-            self._scores[measure] = score_accounts(self.coded, sorted(known), measure)
+            known = sorted({a for p in self.personas for a in self.accounts(p)})
+            self._scores[measure] = (
+                score_partners(self.coded, self.sides, known)
+                if measure == PARTNERS
+                else score_accounts(self.coded, known, cast("Measure", measure))
+            )
         return self._scores[measure]
 
-    def visits(self, measure: Measure) -> dict[str, tuple[str, ...]]:
+    def visits(self, measure: str) -> dict[str, tuple[str, ...]]:
         """Ids of the visits with requests that count for a measure of bids, by account."""
         if measure not in self._visits:
-            rows = self.tables["bids"].loc[counted(self.coded, measure), ["account", "visit"]]
+            if measure == PARTNERS:
+                counts = counted(self.coded, "value") & (self.sides[0] | self.sides[1])
+            else:
+                counts = counted(self.coded, cast("Measure", measure))
+            rows = self.tables["bids"].loc[counts, ["account", "visit"]]
             each = rows.drop_duplicates().sort_values(["account", "visit"]).groupby("account")
             self._visits[measure] = {str(a): tuple(map(str, own)) for a, own in each["visit"]}
         return self._visits[measure]
@@ -86,6 +97,11 @@ class Facts:
     def coded(self) -> Coded:
         """The bids as integers."""
         return code(self.tables["bids"])
+
+    @cached_property
+    def sides(self) -> tuple[Rows, Rows]:
+        """Bids of the platform's partners, and those of others."""
+        return sides(self.tables["bids"], self.tables["sync_graph"])
 
     def items(self, outcome: str) -> Items:
         """Things of all accounts."""
@@ -101,7 +117,7 @@ class Facts:
 def examine(claim: Claim, facts: Facts, family: int) -> Examined:
     """Compare the two personas of a claim, which is one of ``family`` claims."""
     if claim.outcome == "bids":
-        return _by_scores(claim, facts, family, facts.scores(cast("Measure", claim.measure)))
+        return _by_scores(claim, facts, family, facts.scores(claim.measure))
     if claim.measure == "count":
         return _by_scores(claim, facts, family, _counted(facts.items(claim.outcome)))
     return _by_sets(claim, facts, family)
@@ -145,9 +161,10 @@ def _by_scores(claim: Claim, facts: Facts, family: int, scores: Scores) -> Exami
         things = frozenset[str]().union(*(own[s.account] for s in both))
         counts = Sets(len(things), tuple((s.account, len(own[s.account])) for s in both))
     rounds = (scores.rounds_before, scores.rounds_after) if bids else _rounds(claim, facts)
+    pooled = bids and claim.measure != PARTNERS  # single bids are on one side only
     return Examined(
         claim, family, treated, control, rounds, effect, counts, test,
-        _diagnose(treated, control, facts.coded if bids else None, claim),
+        _diagnose(treated, control, facts.coded if pooled else None, claim),
     )  # fmt: skip
 
 
@@ -156,7 +173,7 @@ def _arms(
 ) -> tuple[Arm, Arm]:
     bids, delivery = facts.tables["bids"], facts.tables["delivery"]
     found = scores.scored if scores else ()
-    visits = facts.visits(cast("Measure", claim.measure)) if claim.outcome == "bids" else None
+    visits = facts.visits(claim.measure) if claim.outcome == "bids" else None
     treated, control = (
         describe(persona, bids, delivery, compared, found, visits)
         for persona in (claim.treated, claim.control)

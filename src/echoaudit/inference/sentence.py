@@ -15,6 +15,8 @@ COMPARISON = {
     "value-per-opportunity": "a chance to bid for {treated} brought {ratio} times as much as for "
     "{control}",
     "maximum": "the highest bids for {treated} were {ratio} times those for {control}",
+    "partners": "the bids of the platform's partners over those of others were {ratio} times as "
+    "high for {treated} as for {control}",
     "count": "accounts of {treated} had {ratio} times as many {things} as those of {control}",
 }
 THINGS = {

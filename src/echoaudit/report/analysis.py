@@ -19,6 +19,8 @@ SCORED = {
     "kind of auction and round), as a logarithm",
     "maximum": "of the logarithm of each slot’s highest bid on account and cell (site, slot, kind "
     "of auction and round)",
+    "partners": "as for the value of a bid, of the bids of the platform’s partners less of those "
+    "of bidders to whom nobody who is told by the platform was seen to send identifiers",
 }
 """The fit behind each measure of bids."""
 SETS = {

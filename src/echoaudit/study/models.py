@@ -254,13 +254,20 @@ Measure = Literal[
     "rate",
     "value-per-opportunity",
     "maximum",
+    "partners",
     "count",
     "distance",
     "exclusive",
     "accounts",
 ]
 """What a claim compares; which of them an outcome has is in ``MEASURES``."""
-BID_MEASURES: tuple[Measure, ...] = ("value", "rate", "value-per-opportunity", "maximum")
+BID_MEASURES: tuple[Measure, ...] = (
+    "value",
+    "rate",
+    "value-per-opportunity",
+    "maximum",
+    "partners",
+)
 SET_MEASURES: tuple[Measure, ...] = ("count", "distance", "exclusive", "accounts")
 MEASURES: dict[str, tuple[Measure, ...]] = {
     "bids": BID_MEASURES,
@@ -301,9 +308,9 @@ class Claim(Strict):
     ads heard, different ads shown on pages, whose those are, and interests by the platform's own
     data request."""
     measure: Measure = "value"
-    """What is compared. Bids: worth of a bid, bids per request, worth per request, highest bid.
-    Others: how many per account, how unlike the accounts' sets are, how many only treated accounts
-    have, and how many accounts have any."""
+    """What is compared. Bids: worth of a bid, bids per request, worth per request, highest bid,
+    bids of the platform's partners over those of others. Others: how many per account, how unlike
+    the accounts' sets are, how many only treated accounts have, and how many accounts have any."""
     item: Text | None = Field(default=None, examples=["adnxs.com"])
     """With ``accounts``: the one thing that is looked for; absent: any."""
     treated: Name

@@ -20,6 +20,7 @@ MEASURES = {
     "rate": "how often a bid comes",
     "value-per-opportunity": "worth of a chance to bid",
     "maximum": "highest bid",
+    "partners": "partners’ bids over others’",
     "count": "number per account",
 }
 
