@@ -133,7 +133,6 @@ class Reader:
         data, encoding = packed
         for leaf in body.values(form, (), text):
             yield replace(leaf, opened=True)
-        data, encoding = packed
         hidden = replace(outer, encoding=hides_more(body.encoding, encoding), data=data)
         if data.startswith(GZIP):
             yield from self._body(hidden)
